@@ -1,0 +1,82 @@
+"""nbllm: train, watch, understand and use small language models inside a notebook.
+
+    %load_ext nbllm                      # in a notebook
+    %%llm_train shakespeare --data ./input.txt --minutes 3
+    model: {layers: 4, width: 128, heads: 4}
+
+    import nbllm                         # anywhere
+    run = nbllm.train("shakespeare", data="input.txt", minutes=3)
+    run.wait().load().generate("To be, or")
+
+Nothing happens at import but definitions; torch is loaded when it is first needed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from nbllm import models
+    from nbllm.api import Model, Run, attach, doctor, load, preview, prune, runs, train, unpack
+    from nbllm.config import RunConfig
+    from nbllm.errors import NbllmError
+
+_HOME = {
+    "Model": "nbllm.api",
+    "NbllmError": "nbllm.errors",
+    "Run": "nbllm.api",
+    "RunConfig": "nbllm.config",
+    "attach": "nbllm.api",
+    "doctor": "nbllm.api",
+    "load": "nbllm.api",
+    "preview": "nbllm.api",
+    "prune": "nbllm.api",
+    "runs": "nbllm.api",
+    "train": "nbllm.api",
+    "unpack": "nbllm.api",
+}
+
+__all__ = [
+    "Model",
+    "NbllmError",
+    "Run",
+    "RunConfig",
+    "attach",
+    "doctor",
+    "load",
+    "models",
+    "preview",
+    "prune",
+    "runs",
+    "train",
+    "unpack",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    if name == "models":
+        return importlib.import_module("nbllm.models")
+    raise AttributeError(f"module 'nbllm' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, "__version__", "load_ipython_extension", "unload_ipython_extension"})
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext nbllm`: the magics, their completions, and a standby worker."""
+    from nbllm.magics import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """`%unload_ext nbllm`: takes back what loading did; running runs go on."""
+    from nbllm.magics import unload
+
+    unload(shell)

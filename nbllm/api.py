@@ -1,0 +1,51 @@
+"""The facade: every public call in one place. The magics and the command line are thin coats over it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nbllm.config import DataConfig, TokenizerConfig
+from nbllm.data.notebook_objects import write_records
+from nbllm.data.preview import Preview
+from nbllm.data.preview import preview as _preview
+from nbllm.handles.model import Model
+from nbllm.handles.run import Run
+from nbllm.handles.train import attach, load, prune, runs, train, train_layers, unpack
+from nbllm.runners import plan
+from nbllm.runners.doctor import doctor
+
+__all__ = [
+    "Model",
+    "Run",
+    "attach",
+    "doctor",
+    "load",
+    "preview",
+    "prune",
+    "runs",
+    "train",
+    "train_layers",
+    "unpack",
+]
+
+
+def preview(data: Any = "python-docs", **overrides: Any) -> Preview:
+    """What a source holds and how it is cut: size, records, tokens a character, vocabulary, samples with boundaries.
+
+    `data` is what `train` takes; `overrides` are keys of the data and tokenizer sections (`tokenizer="bpe"`,
+    `text_column="review"`).
+    """
+    import tempfile
+
+    if isinstance(data, str | Path):
+        config = plan.configure([("call", {"data.source": str(data), **overrides})])
+        return _preview(config.data, config.tokenizer, Path.cwd())
+    config = plan.configure([("call", overrides)])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "records.jsonl"
+        write_records(data, path, config.data.text_column)
+        settings = {**config.data.model_dump(), "source": str(path), "format": "jsonl", "text_column": None}
+        return _preview(
+            DataConfig.model_validate(settings), TokenizerConfig(**config.tokenizer.model_dump()), Path(folder)
+        )

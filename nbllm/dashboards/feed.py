@@ -1,0 +1,235 @@
+"""From what Watch knows to what the page draws: plain JSON values and packed numbers, each remade only when it changed."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from nbllm.config import ModelConfig, RunConfig
+from nbllm.dashboards.watch import Watch
+from nbllm.plots.curves import x_of
+from nbllm.plots.decimate import Thinned, decimate
+from nbllm.store.status import Status
+
+_TAIL = 150  # rows sent again with every update, before they join the base
+_HELD = 600
+_TEXT = 4000  # characters of a sample that the page is given
+_MAP_BYTES = 600_000  # of maps kept in the page; others are fetched when the slider asks
+_MAP_SECONDS = 3.0  # between two sendings of the maps
+
+
+class Feed:
+    """`values`: trait name to value; `refresh` remakes those whose source changed. A value that changed is a new object."""
+
+    def __init__(self, watch: Watch):
+        self.watch = watch
+        self.values: dict[str, Any] = {}
+        self._thinned = Thinned(watch.metrics.train)
+        self._base = (0, 0)  # bucket size and rows of the base that was sent
+        self._resumes = 0
+        self._maps_due = False
+        self._maps_sent = 0.0
+
+    def refresh(self, changed: set[str]) -> None:
+        """Bring `values` up to date."""
+        watch = self.watch
+        if "metrics" in changed:
+            self._curves()
+        if changed & {"status", "metrics"}:
+            self._set("status", page_status(watch))
+        if changed & {"config", "status"}:
+            self._set("summary", summary(watch.config, watch.status))
+            self._set("network", network(watch.config, watch.status))
+        if changed & {"config", "facts"}:
+            self._set("data", data_rows(watch))
+        if "samples" in changed:
+            self._set("samples", [_sample(s) for s in reversed(watch.samples)])
+        if "log" in changed:
+            self._set("log", watch.log)
+        if "probes" in changed:
+            self._maps_due = True
+        if self._maps_due and time.monotonic() - self._maps_sent > _MAP_SECONDS:
+            self._maps_due, self._maps_sent = False, time.monotonic()
+            self._maps()
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing waits to be made."""
+        return not self._maps_due
+
+    def _set(self, name: str, value: Any) -> None:
+        if self.values.get(name) != value:
+            self.values[name] = value
+
+    def _curves(self) -> None:
+        metrics = self.watch.metrics
+        resumes = sum(mark.get("event") == "resume" for mark in metrics.marks)
+        if resumes != self._resumes:
+            self._resumes = resumes
+            self._thinned.reset()
+            self._base = (0, 0)
+        whole, rest = self._thinned.whole(), self._thinned.rest()
+        size, rows = self._base
+        if size != self._thinned.size or len(whole) < rows or len(whole) - rows > _TAIL:
+            rows = len(whole)
+            self._base = (self._thinned.size, rows)
+            self._set("base", whole.tobytes())
+        self._set("tail", np.concatenate([whole[rows:], rest]).tobytes())
+        held = np.stack([x_of(metrics, "step"), x_of(metrics, "tokens"), x_of(metrics, "seconds"), metrics.evaluation.array("val_loss")], 1)
+        if len(held) > _HELD:
+            kept, _ = decimate(np.arange(len(held)), held[:, 3], _HELD)
+            held = held[kept.astype(int)]
+        self._set("held", held.tobytes())
+
+    def _maps(self) -> None:
+        """The probe, and as many of its maps as fit, evenly spaced with the newest, one byte a weight."""
+        watch = self.watch
+        newest = watch.map(watch.probes.steps[-1]) if watch.probes.steps else None
+        if newest is None:
+            return
+        room = max(2, _MAP_BYTES // newest.size)
+        steps = watch.probes.steps
+        places = np.unique(np.linspace(0, len(steps) - 1, min(room, len(steps))).round().astype(int))
+        packed, kept = [], []
+        for place in places:
+            found = watch.map(steps[place])
+            if found is not None and found.shape == newest.shape:
+                packed.append(pack(found, watch.probes.kind))
+                kept.append(steps[place])
+        about = watch.probes.about
+        tokens = about.get("tokens")
+        self._set("maps", b"".join(packed))
+        probe = {
+            "kind": watch.probes.kind, "tokens": [str(t) for t in tokens] if isinstance(tokens, list) else [],
+            "shape": list(newest.shape), "steps": steps, "kept": kept,
+        }  # fmt: skip
+        self._set("probe", probe)
+
+
+def pack(values: np.ndarray, kind: str) -> bytes:
+    """One byte a value: attention 0..1 to 0..255; gates -1..1 (the cell's may lie beyond and are cut) to 0..255."""
+    scaled = values * 255 if kind == "attention" else (values + 1) * 127.5
+    return np.nan_to_num(scaled).clip(0, 255).round().astype(np.uint8).tobytes()
+
+
+def page_status(watch: Watch) -> dict[str, Any]:
+    """The header's facts: state, step, steps, seconds left, tokens a second, memory, what is said, the last checkpoint."""
+    status, table = watch.status, watch.metrics.train
+    step = max(status.step, table.steps[-1] if table.steps else 0)
+    per_step, per_second = _pace(watch)
+    left = (status.steps - step) * per_step if status.steps and per_step and status.state in ("training", "paused") else None
+    checkpoints = [m.get("step", 0) for m in watch.metrics.marks if m.get("event") == "checkpoint"]
+    commands = sum(m.get("event") == "command" for m in watch.metrics.marks)
+    held = watch.metrics.evaluation.columns.get("val_loss", [])
+    losses = table.columns.get("loss", [])
+    return {
+        "state": status.state,
+        "step": step,
+        "steps": status.steps,
+        "left": None if left is None else round(max(left, 0)),
+        "rate": _figures(status.tokens_per_second or per_second),
+        "memory": None if not status.memory_mb else round(status.memory_mb),
+        "progress": None if status.progress is None else round(status.progress, 3),
+        "message": status.message,
+        "advice": status.advice,
+        "error": {"message": str(status.error.get("message", "")), "advice": str(status.error.get("advice", ""))},
+        "lr": status.lr if status.lr is not None else _last(table.columns.get("lr", [])),
+        "loss": _finite(_last(losses)),
+        "held": _finite(_last(held)),
+        "checkpoint": checkpoints[-1] if checkpoints else None,
+        "commands": commands,
+        "seconds": round(status.seconds),
+    }
+
+
+def _pace(watch: Watch) -> tuple[float | None, float | None]:
+    """Seconds a step and tokens a second over the last 200 logged rows."""
+    table = watch.metrics.train
+    seconds, tokens = table.columns.get("seconds", []), table.columns.get("tokens", [])
+    rows = min(200, len(table))
+    if rows < 2 or len(seconds) < rows:
+        return None, None
+    passed = seconds[-1] - seconds[-rows]
+    steps = table.steps[-1] - table.steps[-rows]
+    if not passed > 0 or steps <= 0:
+        return None, None
+    return passed / steps, (tokens[-1] - tokens[-rows]) / passed if len(tokens) >= rows else None
+
+
+def summary(config: RunConfig | None, status: Status) -> str:
+    """`transformer 4×128, 0.80M parameters, cpu`."""
+    parts = []
+    if config is not None:
+        parts.append(f"{config.model.kind} {config.model.layers}×{config.model.width}")
+    if status.parameters:
+        parts.append(f"{millions(status.parameters)} parameters")
+    if status.device:
+        parts.append(status.device)
+    return ", ".join(parts)
+
+
+def millions(count: int) -> str:
+    """0.80M, 124M, 1.2B, and small counts in full."""
+    if count >= 10**9:
+        return f"{count / 1e9:.1f}B"
+    if count >= 10**8:
+        return f"{count / 1e6:.0f}M"
+    return f"{count / 1e6:.2f}M" if count >= 10**5 else f"{count:,}"
+
+
+def network(config: RunConfig | None, status: Status) -> dict[str, Any]:
+    """The chain of parts, the parameter count, and every setting with whether it is a default's."""
+    if config is None:
+        return {"chain": [], "parameters": None, "rows": []}
+    model: ModelConfig = config.model
+    block = "LSTM" if model.kind == "lstm" else f"attention, {model.heads} heads + MLP {model.mlp_units}"
+    if model.kind not in ("lstm", "transformer"):
+        block = "blocks"
+    chain = [f"{config.tokenizer.kind} tokens", f"embedding {model.width}", f"{model.layers} × ({block})", "norm", "head"]
+    plain = RunConfig().model_dump(mode="json")
+    rows = []
+    for name, section in config.model_dump(mode="json").items():
+        if isinstance(section, dict) and name != "data":
+            for key, value in section.items():
+                rows.append([f"{name}.{key}", _show(value), value != plain.get(name, {}).get(key)])
+        elif name == "size":
+            rows.insert(0, ["size", _show(section), section != plain["size"]])
+    return {"chain": chain, "parameters": f"{status.parameters:,}" if status.parameters else None, "rows": rows}
+
+
+def data_rows(watch: Watch) -> list[list[str]]:
+    """What is known of the data and of the machine."""
+    rows = []
+    if watch.config is not None:
+        for key, value in watch.config.data.model_dump(mode="json").items():
+            if value is not None:
+                rows.append([f"data.{key}", _show(value)])
+    return rows + [[key, text] for key, text in watch.facts]
+
+
+def _sample(event: dict[str, Any]) -> dict[str, Any]:
+    prompt, text = str(event.get("prompt", "")), str(event.get("text", ""))
+    if prompt and text.startswith(prompt):
+        text = text[len(prompt) :]
+    return {"step": event.get("step", 0), "prompt": prompt[-_TEXT:], "text": text[:_TEXT]}
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k}: {_show(v)}" for k, v in value.items()) or "none"
+    return "none" if value is None else "yes" if value is True else "no" if value is False else str(value)
+
+
+def _last(values: list[float]) -> float | None:
+    return values[-1] if values else None
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else round(value, 4)
+
+
+def _figures(value: float | None) -> float | None:
+    """Three significant figures: what is shown, so that nothing is sent that would not be seen."""
+    return None if not value or not np.isfinite(value) else float(f"{value:.3g}")

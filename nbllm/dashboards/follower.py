@@ -1,0 +1,117 @@
+"""Follower: one thread a run and process that reads the run folder and hands the news to every view of it.
+
+A view has `offer(feed)`, called from the thread at most ten times a second, and `closed`. The thread ends when the run has
+ended and all was shown, or when no view is left; `wake` starts it again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from pathlib import Path
+from typing import Protocol
+
+from nbllm.dashboards.feed import Feed
+from nbllm.dashboards.watch import Watch
+from nbllm.store.folder import RunFolder
+from nbllm.store.status import ENDED
+
+_log = logging.getLogger(__name__)
+QUICK_SECONDS = 0.15  # between looks while something happens
+SLOW_SECONDS = 0.6  # while nothing does
+LINGER_SECONDS = 4.0  # after the end, for last words in the files
+
+
+class View(Protocol):
+    """What is shown somewhere."""
+
+    closed: bool
+
+    def offer(self, feed: Feed) -> None:
+        """Show what is new in `feed`."""
+
+
+class Follower:
+    """Follows one run folder for all its views in this process."""
+
+    _all: dict[Path, Follower] = {}
+    _guard = threading.Lock()
+
+    def __init__(self, folder: RunFolder):
+        self.watch = Watch(folder)
+        self.feed = Feed(self.watch)
+        self.lock = threading.RLock()
+        self._views: list[View] = []
+        self._thread: threading.Thread | None = None
+        self._bell = threading.Event()
+
+    @classmethod
+    def of(cls, folder: Path) -> Follower:
+        """The follower of that folder in this process."""
+        key = Path(folder).resolve()
+        with cls._guard:
+            if key not in cls._all:
+                cls._all[key] = cls(RunFolder(Path(folder)))
+            return cls._all[key]
+
+    def look(self) -> bool:
+        """Read what is new, and offer it to the views. Whether something was."""
+        with self.lock:
+            changed = self.watch.look()
+            self.feed.refresh(changed)
+            for view in list(self._views):
+                if view.closed:
+                    self._views.remove(view)
+                    continue
+                try:
+                    view.offer(self.feed)
+                except Exception:
+                    # One broken view must not stop the others; it is taken off, and said in the log.
+                    _log.exception("A view of run %s failed and was closed.", self.watch.folder.name)
+                    view.closed = True
+                    self._views.remove(view)
+            return bool(changed)
+
+    def add(self, view: View) -> None:
+        """Show the run in this view too."""
+        with self.lock:
+            self._views.append(view)
+        self.wake()
+
+    def remove(self, view: View) -> None:
+        """No longer show it there."""
+        with self.lock:
+            if view in self._views:
+                self._views.remove(view)
+        self._bell.set()
+
+    def wake(self) -> None:
+        """Look now, with a thread of its own again where it had ended."""
+        with self.lock:
+            if self._thread is None and self._views:
+                self._thread = threading.Thread(target=self._follow, name=f"nbllm-follow-{self.watch.folder.name}", daemon=True)
+                self._thread.start()
+        self._bell.set()
+
+    @property
+    def running(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread is not None
+
+    def _follow(self) -> None:
+        quiet_since = time.monotonic()
+        while True:
+            started = time.monotonic()
+            if self.look():
+                quiet_since = started
+            spent = time.monotonic() - started
+            with self.lock:
+                over = self.watch.status.state in ENDED and self.feed.settled
+                if not self._views or (over and time.monotonic() - quiet_since > LINGER_SECONDS):
+                    self._thread = None
+                    return
+            pause = QUICK_SECONDS if started - quiet_since < 1.0 else SLOW_SECONDS
+            # A long look is followed by a longer rest, so that following never takes more than a fifth of a core.
+            self._bell.wait(max(pause, 4 * spent))
+            self._bell.clear()

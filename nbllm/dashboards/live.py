@@ -1,0 +1,131 @@
+"""The dashboard of a run: an object that displays itself as well as the front end allows."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from nbllm.dashboards.feed import Feed
+from nbllm.dashboards.follower import Follower
+from nbllm.dashboards.snapshot import Lines, Snapshot, text
+from nbllm.dashboards.tiers import Tier, tier
+from nbllm.store.folder import RunFolder
+
+if TYPE_CHECKING:
+    from nbllm.handles import Run
+
+
+def dashboard(run: Run) -> Dashboard:
+    """A dashboard of the run; the last line of a cell, or `display`, shows it."""
+    return Dashboard(run)
+
+
+class Dashboard:
+    """Everything shown of one run in one cell. `close` takes it down; the run itself goes on."""
+
+    # The dashboard that each cell shows, so that running a cell again does not leave its old widgets behind.
+    _of_cell: dict[str, Dashboard] = {}
+
+    def __init__(self, run: Run):
+        self.run = run
+        self._follower = Follower.of(RunFolder(run.folder).path)
+        self._views: list[Any] = []
+        self._box: Any = None
+
+    def __repr__(self) -> str:
+        return f"Dashboard({self.run.name!r})"
+
+    def _ipython_display_(self) -> None:
+        self.show()
+
+    def show(self, as_tier: Tier | None = None) -> None:
+        """Display it under the cell that runs now."""
+        self._replace_of_cell()
+        self._follower.look()
+        chosen = as_tier or tier()
+        watch = self._follower.watch
+        if chosen == "text":
+            view: Any = Lines()
+            view.show(watch)
+            self._add(view)
+            return
+        snapshot = Snapshot(alone=chosen == "html")
+        if chosen == "widget":
+            self._show_widgets(snapshot)
+        with self._follower.lock:
+            snapshot.show(watch)
+        self._add(snapshot)
+
+    def close(self) -> None:
+        """Take the live view down. The saved picture stays."""
+        for view in self._views:
+            view.closed = True
+            self._follower.remove(view)
+        if self._box is not None:
+            for widget in (*self._box.children, self._box):
+                widget.close()
+            self._box = None
+        self._views = []
+
+    def _show_widgets(self, snapshot: Snapshot) -> None:
+        import ipywidgets
+        from IPython.display import display
+
+        from nbllm.dashboards.figure import Figure
+        from nbllm.dashboards.panel import Panel
+
+        _enable_colab()
+        follower = self._follower
+        panel = Panel(self.run, wake=follower.wake, fetch=follower.watch.map)
+        with follower.lock:
+            panel.offer(follower.feed)
+            line = text(follower.watch)
+        self._box = ipywidgets.VBox([panel, Figure()])
+        self._box.add_class("nbllm-dashboard")
+        view = {"model_id": self._box.model_id, "version_major": 2, "version_minor": 0}
+        display({"application/vnd.jupyter.widget-view+json": view, "text/plain": line}, raw=True)
+        self._add(panel)
+        self._add(_Fallback(panel, snapshot))
+
+    def _add(self, view: Any) -> None:
+        self._views.append(view)
+        self._follower.add(view)
+
+    def _replace_of_cell(self) -> None:
+        cell = _cell()
+        if cell is None:
+            return
+        before = self._of_cell.get(cell)
+        if before is not None:
+            before.close()
+        self._of_cell[cell] = self
+
+
+class _Fallback:
+    """Watches for a page that shows widgets: while none gave a sign, the still picture moves in their place."""
+
+    def __init__(self, panel: Any, snapshot: Snapshot):
+        self.closed = False
+        self._panel = panel
+        self._snapshot = snapshot
+
+    def offer(self, feed: Feed) -> None:
+        """Decide again."""
+        self._snapshot.alone = self._panel.presence.deaf
+
+
+def _cell() -> str | None:
+    """The id of the cell that runs now, where the front end tells it."""
+    if "IPython" not in sys.modules:
+        return None
+    shell = sys.modules["IPython"].get_ipython()
+    parent = getattr(shell, "get_parent", dict)() if shell is not None else {}
+    cell = parent.get("metadata", {}).get("cellId") if isinstance(parent, dict) else None
+    return str(cell) if cell else None
+
+
+def _enable_colab() -> None:
+    """Colab shows custom widgets only when it is told to."""
+    colab = sys.modules.get("google.colab")
+    if colab is not None:
+        colab.output.enable_custom_widget_manager()

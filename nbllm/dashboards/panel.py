@@ -1,0 +1,120 @@
+"""Panel: the dashboard's own widget. Its traits hold the whole state, so that a reloaded page shows the same."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets
+
+from nbllm.dashboards import frontend
+from nbllm.dashboards.feed import Feed, pack
+from nbllm.dashboards.presence import Presence
+from nbllm.errors import NbllmError
+
+if TYPE_CHECKING:
+    from nbllm.handles import Run
+
+AWAY_STATUS_SECONDS = 30.0
+_VIEW = {
+    "tab": "loss", "x": "step", "log": False, "smoothing": 0.0, "below": "lr", "table": False,
+    "layer": 0, "head": 0, "step": None,
+}  # fmt: skip
+
+
+class Panel(anywidget.AnyWidget):
+    """Header, tabs and what stands in them. The thread of a Follower sets the traits; the page sends commands and signs.
+
+    `base` and `tail` are float64 rows (columns of Thinned.COLUMNS) of the train curve; `held` rows of step, tokens,
+    seconds, val_loss; `maps` one byte a weight, (kept step, layer, head, query, key).
+    """
+
+    _esm = "export default {}"  # each panel takes the text of panel.js below
+    _css = ""
+
+    name = traitlets.Unicode().tag(sync=True)
+    summary = traitlets.Unicode().tag(sync=True)
+    status = traitlets.Dict().tag(sync=True)
+    base = traitlets.Bytes().tag(sync=True)
+    tail = traitlets.Bytes().tag(sync=True)
+    held = traitlets.Bytes().tag(sync=True)
+    samples = traitlets.List().tag(sync=True)
+    probe = traitlets.Dict().tag(sync=True)
+    maps = traitlets.Bytes().tag(sync=True)
+    network = traitlets.Dict().tag(sync=True)
+    data = traitlets.List().tag(sync=True)
+    log = traitlets.List().tag(sync=True)
+    notice = traitlets.Dict().tag(sync=True)
+    view = traitlets.Dict(_VIEW).tag(sync=True)
+
+    def __init__(self, run: Run, wake: Callable[[], None], fetch: Callable[[int], Any]):
+        self._esm = frontend.module("panel.js")
+        self._css = frontend.style("panel.css")
+        super().__init__(name=run.name)
+        self.closed = False
+        self.presence = Presence()
+        self._run = run
+        self._wake = wake
+        self._fetch = fetch
+        self._shown: dict[str, Any] = {}
+        self._status_sent = 0.0
+        self._notices = 0
+        self.on_msg(self._hear)
+
+    def offer(self, feed: Feed) -> None:
+        """Set the traits whose value is new. With nobody looking: the status alone, twice a minute."""
+        self.presence.look()
+        news = {name: value for name, value in feed.values.items() if self._shown.get(name) is not value}
+        now = time.monotonic()
+        if self.presence.away or self.presence.deaf:
+            if now - self._status_sent < AWAY_STATUS_SECONDS:
+                return
+            news = {name: value for name, value in news.items() if name == "status"}
+        if not news:
+            return
+        self._status_sent = now
+        self._shown.update(news)
+        with self.hold_sync():
+            for name, value in news.items():
+                self.set_trait(name, value)
+
+    def close(self) -> None:
+        """Take the widget out of the page."""
+        self.closed = True
+        super().close()
+
+    def _hear(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        """A message of the page: a sign of life, a command, or a wish for a map."""
+        self.presence.sign()
+        kind = content.get("kind") if isinstance(content, dict) else None
+        if kind == "command":
+            self._command(content)
+        elif kind == "map" and isinstance(content.get("step"), int):
+            found = self._fetch(content["step"])
+            if found is not None:
+                self.send({"kind": "map", "step": content["step"]}, [pack(found, self.probe.get("kind", "attention"))])
+        self._wake()
+
+    def _command(self, content: dict[str, Any]) -> None:
+        calls: dict[str, Callable[[], Any]] = {
+            "pause": self._run.pause,
+            "resume": self._run.resume,
+            "stop": self._run.stop,
+            "checkpoint": self._run.checkpoint,
+            "set": lambda: self._run.set(lr=float(content["lr"])),
+        }
+        call = calls.get(str(content.get("command")))
+        if call is None:
+            return
+        try:
+            call()
+        except NbllmError as error:
+            self._say(error.message, error.advice)
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            self._say(f"That did not work: {type(error).__name__}: {error}", "See the log tab.")
+
+    def _say(self, message: str, advice: str) -> None:
+        self._notices += 1
+        self.notice = {"message": message, "advice": advice, "number": self._notices}

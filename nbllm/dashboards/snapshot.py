@@ -1,0 +1,174 @@
+"""The quiet picture beside the live view, which a saved notebook keeps: HTML, PNG and plain text of the last state."""
+
+from __future__ import annotations
+
+import base64
+import contextvars
+import html
+import sys
+import time
+import uuid
+from typing import Any
+
+import numpy as np
+
+from nbllm.dashboards.feed import Feed, summary
+from nbllm.dashboards.watch import Watch
+from nbllm.plots.curves import x_of
+from nbllm.plots.palette import QUIET
+from nbllm.plots.static import Picture, clip, png, svg
+from nbllm.store.status import ENDED
+
+MINUTE = 60.0
+_SAMPLE = 600  # characters
+
+
+def picture(watch: Watch) -> Picture:
+    """The state of a run as a still picture."""
+    table = watch.metrics.train
+    samples = watch.samples[-1:]
+    prompt, text = (str(samples[0].get("prompt", "")), str(samples[0].get("text", ""))) if samples else ("", "")
+    return Picture(
+        title=f"{watch.folder.name}   {summary(watch.config, watch.status)}",
+        state=watch.status.state,
+        train=(table.array("step").astype(np.float64), table.array("loss")),
+        held_out=(x_of(watch.metrics, "step"), watch.metrics.evaluation.array("val_loss")),
+        prompt=prompt,
+        sample=text.removeprefix(prompt)[:_SAMPLE],
+        facts=facts(watch),
+    )
+
+
+def facts(watch: Watch) -> list[tuple[str, str]]:
+    """The numbers of the small table."""
+    status, metrics = watch.status, watch.metrics
+    step = max(status.step, metrics.train.steps[-1] if metrics.train.steps else 0)
+    rows = [("step", f"{step:,}" + (f" / {status.steps:,}" if status.steps else ""))]
+    for name, column in (("loss", metrics.train.columns.get("loss")), ("held-out loss", metrics.evaluation.columns.get("val_loss"))):
+        if column:
+            rows.append((name, f"{column[-1]:.4g}"))
+    if status.seconds:
+        rows.append(("time", clock(status.seconds)))
+    return rows
+
+
+def clock(seconds: float) -> str:
+    """0:41, 12:05, 1:02:03."""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}" if whole >= 3600 else f"{whole // 60}:{whole % 60:02}"
+
+
+def text(watch: Watch) -> str:
+    """The state in one line of plain text."""
+    state = watch.status.state
+    line = f"{watch.folder.name}: {state}, " + ", ".join(f"{name} {value}" for name, value in facts(watch))
+    if watch.status.error:
+        line += f" — {watch.status.error.get('message', '')} {watch.status.error.get('advice', '')}"
+    return line.rstrip()
+
+
+def page(shown: Picture, watch: Watch) -> str:
+    """A small piece of HTML that needs neither script nor style sheet. Everything that is text is escaped."""
+    name = html.escape(watch.folder.name)
+    cells = "".join(
+        f'<th scope="row" style="text-align:left;font-weight:normal;opacity:.7">{html.escape(k)}</th>'
+        f'<td style="text-align:left;padding-right:1.5em">{html.escape(v)}</td>'
+        for k, v in shown.facts
+    )
+    parts = [
+        f'<div class="nbllm-saved"><p style="margin:4px 0"><strong>{name}</strong> &nbsp; '
+        f"{html.escape(summary(watch.config, watch.status))} &nbsp; <em>{html.escape(shown.state)}</em></p>",
+        svg(shown),
+        f'<table style="margin:4px 0"><tbody><tr>{cells}</tr></tbody></table>',
+    ]
+    if watch.status.error:
+        message = f"{watch.status.error.get('message', '')} {watch.status.error.get('advice', '')}"
+        parts.append(f'<p style="margin:4px 0">{html.escape(message)}</p>')
+    if shown.sample:
+        parts.append(
+            '<pre style="white-space:pre-wrap;margin:4px 0;max-height:9em;overflow:auto">'
+            f'<span style="color:{QUIET}">{html.escape(clip(shown.prompt, _SAMPLE))}</span>{html.escape(shown.sample)}</pre>'
+        )
+    parts.append(
+        f'<p style="margin:4px 0;opacity:.7">A picture of the last state. To see it live and control it, run: '
+        f"<code>%llm_attach {name}</code></p></div>"
+    )
+    return "".join(parts)
+
+
+def bundle(watch: Watch, *, with_png: bool = True) -> dict[str, str]:
+    """The MIME bundle of a still picture."""
+    shown = picture(watch)
+    data = {"text/html": page(shown, watch), "text/plain": text(watch)}
+    if with_png:
+        data["image/png"] = base64.b64encode(png(shown)).decode("ascii")
+    return data
+
+
+class Snapshot:
+    """The display that holds the picture: sent first by `show`, then by `offer` from the follower's thread.
+
+    Beside live widgets it is sent on pause, at the end and once a minute. Where nothing else can be shown (`alone`), every
+    two seconds at first and ever slower in a long run, so that an hour unseen stays small, and without the PNG in between.
+    """
+
+    def __init__(self, alone: bool):
+        self.alone = alone
+        self.closed = False
+        self._id = f"nbllm-{uuid.uuid4().hex}"
+        self._context: contextvars.Context | None = None
+        self._state = ""
+        self._sent = self._pictured = self._began = time.monotonic()
+
+    def show(self, watch: Watch) -> None:
+        """The first display, in the cell that runs now."""
+        self._context = contextvars.copy_context()
+        self._state = watch.status.state
+        self._publish(bundle(watch), update=False)
+
+    def offer(self, feed: Feed) -> None:
+        """Send the picture again where it is time to."""
+        watch = feed.watch
+        now = time.monotonic()
+        state = watch.status.state
+        turned = state != self._state and (state == "paused" or state in ENDED)
+        self._state = state
+        pace = min(15.0, max(2.0, (now - self._began) / 60)) if self.alone else MINUTE
+        live = state not in ENDED and state != "paused"
+        if not turned and not (live and now - self._sent >= pace):
+            return
+        with_png = turned or now - self._pictured >= MINUTE or not self.alone
+        self._sent = now
+        if with_png:
+            self._pictured = now
+        data = bundle(watch, with_png=with_png)
+        if self._context is None:
+            return
+        # A copy of the cell's own context: from another thread the message reaches the cell that made the display.
+        self._context.copy().run(self._publish, data, update=True)
+
+    def _publish(self, data: dict[str, str], *, update: bool) -> None:
+        from IPython.display import display
+
+        display(data, raw=True, display_id=self._id, update=update)
+
+
+class Lines:
+    """The plainest view: a line of text when the state changes, and every ten seconds."""
+
+    def __init__(self, stream: Any = None):
+        self.closed = False
+        self._stream = stream or sys.stdout
+        self._state = ""
+        self._said = 0.0
+
+    def show(self, watch: Watch) -> None:
+        """Say how it stands."""
+        self._state, self._said = watch.status.state, time.monotonic()
+        print(text(watch), file=self._stream, flush=True)
+
+    def offer(self, feed: Feed) -> None:
+        """Say it again where it changed."""
+        state = feed.watch.status.state
+        if state != self._state or (state not in ENDED and state != "paused" and time.monotonic() - self._said >= 10):
+            self.show(feed.watch)

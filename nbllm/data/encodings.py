@@ -1,0 +1,155 @@
+"""Which encoding a text file is in, and strict decoding in bounded memory.
+
+UTF-8 and UTF-16 are certain: a byte order mark, valid UTF-8 to the end, or the zero bytes of UTF-16. Of the old encodings,
+GB18030 and cp1252 are told apart by the bytes themselves, because statistics fail on short texts: nearly every character
+of Chinese text lies in the first level of GB 2312 (lead byte B0-D7, trail byte A1-FE), and the accents of
+cp1252 stand alone among ASCII letters. What is neither goes to charset-normalizer, whose guess is taken for these two and
+offered as advice for any other.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from nbllm.errors import DataError
+
+CHUNK = 1 << 20  # bytes read at a time
+SAMPLE = 1 << 16  # bytes that a guess looks at
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_BROKEN_UTF8 = 8  # so many valid multi-byte characters before the first fault: UTF-8 that was damaged, no other encoding
+_PAIR = re.compile(rb"[\x81-\xfe][\x40-\x7e\x80-\xfe]")
+_COMMON_PAIR = re.compile(rb"[\xa1-\xa3\xb0-\xd7][\xa1-\xfe]")
+
+
+def find_encoding(opener: Callable[[], BinaryIO], name: str) -> str:
+    """Name of the codec that reads the whole file. Raises DataError for a binary file or an unknown encoding."""
+    with opener() as stream:
+        head = stream.read(SAMPLE)
+    for mark, codec in _MARKS:
+        if head.startswith(mark):
+            return codec
+    if is_binary(head):
+        raise DataError(f"{name} is a binary file, not text.", "Give a text file, a table, a .gz or a .zip of them.")
+    if b"\x00" in head:
+        return _utf16_without_mark(head) or "utf-16"
+    return _scan(opener, name)
+
+
+def is_binary(head: bytes) -> bool:
+    """Whether the first bytes of a file rule text out: zero bytes that are not UTF-16's, or many control characters."""
+    if any(head.startswith(mark) for mark, _ in _MARKS):
+        return False
+    if b"\x00" in head:
+        return _utf16_without_mark(head) is None
+    control = head.translate(None, bytes(range(32, 256)) + b"\t\n\r\f\x1b")
+    return len(control) > len(head) / 20
+
+
+def decode_stream(stream: BinaryIO, encoding: str, name: str) -> Iterator[str]:
+    """Text in pieces of about a megabyte. Raises DataError that names the byte and its offset."""
+    try:
+        decoder = codecs.getincrementaldecoder(encoding)()
+    except LookupError:
+        raise DataError(f"There is no encoding '{encoding}'.", "Try utf-8, gb18030, cp1252 or utf-16.") from None
+    offset = 0
+    while True:
+        chunk = stream.read(CHUNK)
+        held = decoder.getstate()[0]
+        held_length = len(held) if isinstance(held, bytes) else 0
+        try:
+            text = decoder.decode(chunk, final=not chunk)
+        except UnicodeDecodeError as error:
+            at = offset - held_length + error.start
+            raise _fault(name, error.object[error.start], at, encoding, "cp1252") from None
+        offset += len(chunk)
+        if text:
+            yield text
+        if not chunk:
+            return
+
+
+def _scan(opener: Callable[[], BinaryIO], name: str) -> str:
+    """UTF-8 when the whole file is valid; otherwise a guess from the text around the first fault."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    offset, wide = 0, 0
+    with opener() as stream:
+        while True:
+            chunk = stream.read(CHUNK)
+            held = decoder.getstate()[0]
+            try:
+                text = decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as error:
+                whole = held + chunk
+                wide += _count_wide(whole[: error.start].decode("utf-8"))
+                at = offset - len(held) + error.start
+                if wide >= _BROKEN_UTF8:
+                    raise _fault(name, whole[error.start], at, "utf-8", "gb18030") from None
+                start = whole.rfind(b"\n", 0, error.start) + 1
+                sample = whole[start : start + SAMPLE]
+                if len(whole) > start + SAMPLE and b"\n" in sample[error.start - start :]:
+                    sample = sample[: sample.rfind(b"\n")]
+                return _guess(sample, name, whole[error.start], at)
+            offset += len(chunk)
+            wide += _count_wide(text)
+            if not chunk:
+                return "utf-8"
+
+
+def _count_wide(text: str) -> int:
+    return 0 if text.isascii() else sum(map(len, re.findall(r"[^\x00-\x7f]+", text)))
+
+
+def _guess(sample: bytes, name: str, byte: int, offset: int) -> str:
+    pairs = _PAIR.findall(sample)
+    common = sum(1 for pair in pairs if _COMMON_PAIR.fullmatch(pair))
+    if pairs and common > 0.7 * len(pairs) and _decodes(sample, "gb18030"):
+        return "gb18030"
+    high = sum(1 for b in sample if b >= 0x80)
+    letters = sum(1 for b in sample if b >= 0xC0 or chr(b).isalpha() and b < 0x80)
+    if high < 0.4 * letters and _decodes(sample, "cp1252"):
+        return "cp1252"
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(sample).best()
+    codec = best.encoding if best else "cp1252"
+    if best and codec in ("gb18030", "gbk", "gb2312"):
+        return "gb18030"
+    if best and codec == "cp1252":
+        return codec
+    raise _fault(name, byte, offset, "utf-8", codec)
+
+
+def _decodes(sample: bytes, codec: str) -> bool:
+    try:
+        codecs.getincrementaldecoder(codec)().decode(sample)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _utf16_without_mark(head: bytes) -> str | None:
+    """UTF-16 writes ASCII as one zero byte and one other: all zeros stand at even, or all at odd places."""
+    even, odd = head[0::2].count(0), head[1::2].count(0)
+    if bool(even) == bool(odd):
+        return None
+    codec = "utf-16-be" if even else "utf-16-le"
+    text = head[: len(head) // 2 * 2].decode(codec, errors="replace")
+    strange = sum(1 for c in text if c == "\ufffd" or (ord(c) < 32 and c not in "\t\n\r\f"))
+    return codec if strange <= len(text) / 100 else None
+
+
+def _fault(name: str, byte: int, offset: int, encoding: str, instead: str) -> DataError:
+    return DataError(
+        f"{name} is not {encoding}: byte 0x{byte:02X} at offset {offset:,} does not fit.",
+        f"Name its encoding, as in encoding: {instead} (or --encoding {instead}).",
+    )

@@ -1,0 +1,86 @@
+"""Objects of a notebook (DataFrame, list, Hugging Face data set) written as JSONL, only the used column."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from nbllm.data.readers import cell_text
+from nbllm.data.readers import text_column as choose_column
+from nbllm.errors import DataError
+
+QUIET = 200_000_000  # bytes written before `progress` is called
+
+
+def write_records(
+    thing: Any, path: Path, text_column: str | None = None, progress: Callable[[int], None] | None = None
+) -> int:
+    """Write `{"text": ...}` a line and return how many. `progress(bytes written)` is called beyond 200 MB.
+
+    `thing`: a pandas DataFrame or Series, a list of strings or of dicts, or a `datasets.Dataset`. The file appears only when it
+    is whole. Raises DataError for another type, a wrong column, or no text at all.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    count = size = 0
+    told = QUIET
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            for text in _texts(thing, text_column):
+                size += file.write(json.dumps({"text": text}, ensure_ascii=not _encodable(text)) + "\n")
+                count += 1
+                if progress is not None and size >= told:
+                    progress(size)
+                    told = size + QUIET // 20
+        if count == 0:
+            raise DataError("The data holds no text.", "Give at least one non-empty string.")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return count
+
+
+def _texts(thing: Any, wanted: str | None) -> Iterator[str]:
+    kind = f"{type(thing).__module__.split('.')[0]}.{type(thing).__name__}"
+    if kind == "pandas.DataFrame":
+        names = [str(c) for c in thing.columns]
+        textual = [str(c) for c in thing.columns if thing[c].map(lambda v: isinstance(v, str)).any()]
+        column = choose_column(wanted, names, textual, "The DataFrame")
+        values: Iterable[Any] = thing.iloc[:, names.index(column)]
+    elif kind == "pandas.Series":
+        column, values = str(thing.name or "text"), thing
+    elif kind == "datasets.Dataset":
+        textual = [k for k, f in thing.features.items() if getattr(f, "dtype", "") in ("string", "large_string")]
+        column = choose_column(wanted, thing.column_names, textual, "The data set")
+        values = (v for batch in thing.select_columns([column]).iter(batch_size=512) for v in batch[column])
+    elif isinstance(thing, list | tuple):
+        column, values = wanted or "text", thing
+        rows = [row for row in thing if isinstance(row, dict)]
+        if rows:
+            if len(rows) != len(thing):
+                raise DataError("The list mixes dicts with other things.", "Give a list of strings or a list of dicts.")
+            textual = [k for k, v in rows[0].items() if isinstance(v, str)]
+            column = choose_column(wanted, rows[0], textual, "The list")
+            values = (row.get(column) for row in rows)
+    else:
+        raise DataError(
+            f"A {kind.removeprefix('builtins.')} is no text data.",
+            "Give a path, a list of strings, a list of dicts, a DataFrame or a datasets.Dataset.",
+        )
+    for number, value in enumerate(values):
+        missing = value is None or type(value).__name__ == "NAType"
+        text = None if missing else cell_text(value, column, f"row {number:,}")
+        if text:
+            yield text
+
+
+def _encodable(text: str) -> bool:
+    """Half a surrogate pair cannot be written as UTF-8, only escaped."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

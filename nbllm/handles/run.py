@@ -1,0 +1,231 @@
+"""Run: a training run by its folder. All that it says is read from there when it is asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nbllm.config import RunConfig
+from nbllm.errors import RunError
+from nbllm.handles.model import Model, require_registered
+from nbllm.registry import VIEWS
+from nbllm.runners import process
+from nbllm.runners.inline import progress_line, run_inline
+from nbllm.store import archive, control
+from nbllm.store.events import EventReader, read_events
+from nbllm.store.files import read_json, write_json
+from nbllm.store.folder import RunFolder, check_name, runs_root
+from nbllm.store.metrics import Metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_POLL = 0.05
+_CHECKPOINT_SECONDS = 60.0
+
+
+class Run:
+    """A training run, by its folder. Any number of kernels and scripts may hold the same run."""
+
+    def __init__(self, folder: Path):
+        self._folder = RunFolder(Path(folder))
+
+    def __repr__(self) -> str:
+        return f"<Run {progress_line(self._folder)}>"
+
+    @property
+    def name(self) -> str:
+        """The name, which is the folder's."""
+        return self._folder.name
+
+    @property
+    def folder(self) -> Path:
+        """Where everything of the run lies."""
+        return self._folder.path
+
+    @property
+    def state(self) -> str:
+        """queued, starting, preparing, training, paused, stopping, stopped, finished, failed or lost."""
+        return self._folder.status().state
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self._folder.status().step
+
+    @property
+    def error(self) -> str:
+        """What went wrong and what to do, on one line; empty where nothing did."""
+        status = self._folder.status()
+        if status.state == "lost":
+            return f"The worker of '{self.name}' died. Last words: {status.message or 'none'}. Type: run.resume()"
+        return f"{status.error.get('message', '')} {status.error.get('advice', '')}".strip()
+
+    @property
+    def config(self) -> RunConfig:
+        """The whole configuration."""
+        try:
+            text = self._folder.config.read_text(encoding="utf-8")
+        except OSError:
+            raise RunError(f"Run '{self.name}' has no config.yaml.", "The folder is damaged: train it anew.") from None
+        return RunConfig.from_yaml(text, f"config.yaml of '{self.name}'")
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """A DataFrame indexed by step: loss, val_loss, bits_per_byte, lr, grad_norm, tokens, seconds."""
+        metrics = Metrics()
+        metrics.update(EventReader(self._folder.metrics).read())
+        return metrics.frame()
+
+    @property
+    def samples(self) -> pd.DataFrame:
+        """What was written while training: step, prompt, text."""
+        import pandas as pd
+
+        rows = [event for event in read_events(self._folder.samples) if event.get("event") == "sample"]
+        return pd.DataFrame(rows, columns=["step", "prompt", "text"])
+
+    def wait(self, timeout: float | None = None) -> Run:
+        """Block until the run has ended, or for `timeout` seconds. An interrupt ends the waiting, not the run."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while self._folder.status().live and (until is None or time.monotonic() < until):
+            time.sleep(_POLL)
+        process.reap()
+        return self
+
+    def pause(self) -> Run:
+        """Ask the worker to pause after its step, with a checkpoint; its place on the device is given up."""
+        return self._send("pause")
+
+    def stop(self) -> Run:
+        """Ask the worker to stop after the step it is in, with a checkpoint. Nothing where the run has ended."""
+        return self._send("stop") if self._folder.status().live else self
+
+    def checkpoint(self) -> Run:
+        """Ask the worker for a checkpoint now."""
+        return self._send("checkpoint")
+
+    def set(self, *, lr: float | None = None, steps: int | None = None) -> Run:
+        """Change the peak learning rate or the budget in steps while the run goes on."""
+        if lr is not None and not 0 < lr <= 10:
+            raise RunError(f"lr is {lr}.", "Use a rate between 0 and 10, as in run.set(lr=1e-3)")
+        if steps is not None and steps < 1:
+            raise RunError(f"steps is {steps}.", "Use a number of steps, as in run.set(steps=2000)")
+        return self._send("set", lr=lr, steps=steps)
+
+    def resume(self, *, lr: float | None = None, steps: int | None = None, runner: str = "process") -> Run:
+        """Go on: from a pause at once; after a stop, a failure or a lost worker from the last checkpoint, bit for bit.
+
+        A finished run goes on where `steps` is over what it has done.
+        """
+        status = self._folder.status()
+        values = {name: value for name, value in (("lr", lr), ("steps", steps)) if value is not None}
+        if status.live:
+            if values:
+                self.set(**values)  # type: ignore[arg-type]
+            return self._send("resume")
+        if status.state == "finished" and not (steps and steps > status.step):
+            raise RunError(
+                f"Run '{self.name}' has finished its {status.step:,} steps.",
+                f"Give it more: run.resume(steps={max(2 * status.step, 2)})",
+            )
+        config = self.config
+        require_registered(self._folder, config)
+        control.take(self._folder.control)  # what was asked of the ended worker is void
+        if values:
+            control.send(self._folder.control, "set", **values)
+        start(self._folder, config, runner)
+        return self
+
+    def load(self, step: int | None = None) -> Model:
+        """The model of the latest checkpoint, or of the one at `step`. A young run is asked for its first."""
+        steps = self._folder.checkpoint_steps()
+        if not steps and self._folder.status().live:
+            steps = self._first_checkpoint()
+        if not steps:
+            raise RunError(f"Run '{self.name}' has no checkpoint ({self.state}).", self.error or "Train it first.")
+        if step is not None and step not in steps:
+            have = ", ".join(str(s) for s in steps)
+            raise RunError(f"Run '{self.name}' has no checkpoint of step {step}.", f"It has: {have}.")
+        return Model.from_checkpoint(self._folder, steps[-1] if step is None else step)
+
+    def dashboard(self) -> Any:
+        """The live dashboard, to be displayed."""
+        return VIEWS.get("dashboard")(self)
+
+    def export(self, folder: str | Path, step: int | None = None) -> Path:
+        """Write the model as `transformers` loads it, with no nbllm needed."""
+        return self.load(step).export(folder)
+
+    def rename(self, name: str) -> Run:
+        """Give the run another name. RunError while it is at work, or where the name is taken."""
+        target = runs_root() / check_name(name)
+        if target.exists():
+            raise RunError(f"Run '{name}' is there already.", "Use another name.")
+        if self._folder.alive():
+            raise RunError(f"Run '{self.name}' is still at work.", f"Stop it first: nbllm.attach('{self.name}').stop()")
+        self.folder.rename(target)
+        self._folder = RunFolder(target)
+        return self
+
+    @property
+    def tags(self) -> list[str]:
+        """Words that the run is marked with."""
+        return list(read_json(self._folder.labels, {}).get("tags", []))
+
+    @property
+    def note(self) -> str:
+        """A line of the user's own."""
+        return str(read_json(self._folder.labels, {}).get("note", ""))
+
+    def label(self, *, tags: Sequence[str] | None = None, note: str | None = None) -> Run:
+        """Set the tags, the note, or both."""
+        labels = read_json(self._folder.labels, {})
+        if tags is not None:
+            labels["tags"] = sorted(set(tags))
+        if note is not None:
+            labels["note"] = note
+        write_json(self._folder.labels, labels)
+        return self
+
+    def pack(self, path: str | Path) -> Path:
+        """The whole run in one zip file, for another machine."""
+        if self._folder.alive():
+            raise RunError(f"Run '{self.name}' is still at work.", f"Stop it first: nbllm.attach('{self.name}').stop()")
+        return archive.pack(self._folder, Path(path).expanduser())
+
+    def delete(self) -> None:
+        """Remove the run and all that it made. RunError while it is at work."""
+        self._folder.delete()
+
+    def _send(self, command: str, **values: Any) -> Run:
+        status = self._folder.status()
+        if not status.live:
+            raise RunError(f"Run '{self.name}' is {status.state}.", f"To go on: nbllm.attach('{self.name}').resume()")
+        control.send(self._folder.control, command, **values)
+        return self
+
+    def _first_checkpoint(self) -> list[int]:
+        """Ask a run that has none yet for a checkpoint, and wait for it."""
+        asked = False
+        until = time.monotonic() + _CHECKPOINT_SECONDS
+        while time.monotonic() < until:
+            steps = self._folder.checkpoint_steps()
+            status = self._folder.status()
+            if steps or not status.live:
+                return steps
+            if not asked and status.state in ("training", "paused") and status.step > 0:
+                control.send(self._folder.control, "checkpoint")
+                asked = True
+            time.sleep(_POLL)
+        return []
+
+
+def start(folder: RunFolder, config: RunConfig, runner: str) -> None:
+    """Give the run to its runner; the inline one returns when the run has ended."""
+    if runner == "inline":
+        run_inline(folder)
+    else:
+        process.start(folder, config.model.kind)

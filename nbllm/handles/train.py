@@ -1,0 +1,178 @@
+"""The calls that make, find and list runs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nbllm.config import RunConfig
+from nbllm.errors import NbllmError, RunError
+from nbllm.handles.model import MODEL_SOURCE, Model
+from nbllm.handles.run import Run, start
+from nbllm.registry import MODELS
+from nbllm.runners import plan
+from nbllm.store import archive
+from nbllm.store.files import read_json, write_text
+from nbllm.store.folder import RunFolder, find_run, list_runs, runs_root
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def train(
+    name: str | None = None,
+    *,
+    data: Any = None,
+    model: str | Mapping[str, Any] | None = None,
+    size: str | None = None,
+    objective: str | None = None,
+    steps: int | None = None,
+    minutes: float | None = None,
+    config: Mapping[str, Any] | None = None,
+    runner: str = "process",
+    wait: bool = False,
+    resume: bool = False,
+    replace: bool = False,
+    **overrides: Any,
+) -> Run:
+    """Train a model in the background and return its Run at once.
+
+    `data` is a path, glob, built-in corpus, DataFrame, list of strings or data set; `config` a whole configuration as a
+    dict; `overrides` are single keys, dotted or short (`**{"train.context": 64}`, `lr=3e-3`). `runner="inline"` trains
+    here and blocks; `wait` blocks until the end. Of a name that is taken, `resume` goes on and `replace` starts over.
+    Raises an NbllmError, one line that says what to write instead.
+    """
+    given = {"model": model, "size": size, "objective": objective, "steps": steps, "minutes": minutes, **overrides}
+    line = {key: value for key, value in given.items() if value is not None}
+    data_object = None
+    if isinstance(data, str | Path):
+        line["data.source"] = str(data)
+    elif isinstance(data, Mapping):
+        line["data"] = data
+    elif data is not None:
+        data_object = data
+    return train_layers(
+        name,
+        [("config", config or {}), ("call", line)],
+        data_object=data_object,
+        runner=runner,
+        wait=wait,
+        resume=resume,
+        replace=replace,
+    )
+
+
+def train_layers(
+    name: str | None,
+    layers: plan.Layers,
+    *,
+    data_object: Any = None,
+    runner: str = "process",
+    wait: bool = False,
+    resume: bool = False,
+    replace: bool = False,
+    command: str = "",
+) -> Run:
+    """What `train` and the magics share: the layers of the configuration, lowest first, made into a run."""
+    if runner not in ("process", "inline"):
+        raise RunError(f"There is no runner '{runner}'.", "Use process or inline.")
+    if resume:
+        return _resume(name, layers, runner=runner, wait=wait)
+    config = plan.configure(layers)
+    folder = plan.create(name, config, records=data_object, replace=replace, command=command)
+    if not MODELS.is_builtin(config.model.kind):
+        write_text(folder.path / MODEL_SOURCE, _source_of(MODELS.get(config.model.kind)))
+    start(folder, config, runner)
+    run = Run(folder.path)
+    return run.wait() if wait else run
+
+
+def attach(name: str | Path = "last") -> Run:
+    """The run of that name or folder; `last` is the newest."""
+    return Run(find_run(name).path)
+
+
+def load(name: str | Path, step: int | None = None) -> Model:
+    """The model of a run, by name or folder, from its latest checkpoint or the one at `step`."""
+    return attach(name).load(step)
+
+
+def runs() -> pd.DataFrame:
+    """All runs, newest first: state, step, losses, model, size on disk, tags and note."""
+    import pandas as pd
+
+    columns = ["state", "step", "steps", "loss", "val_loss", "model", "parameters", "minutes", "mb", "tags", "note"]
+    rows = {folder.name: _row(folder) for folder in reversed(list_runs())}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("name")
+
+
+def unpack(path: str | Path, name: str | None = None) -> Run:
+    """A packed run as a run of this machine, under its own name or another."""
+    return Run(archive.unpack(Path(path).expanduser(), runs_root(), name).path)
+
+
+def prune(*, keep: int = 1, apply: bool = False) -> pd.DataFrame:
+    """What ended runs can give back: checkpoints but the last `keep` and the best; removed where `apply` is set."""
+    import pandas as pd
+
+    rows = []
+    for folder in list_runs():
+        if folder.alive():
+            continue
+        for step, size in archive.prunable(folder, keep):
+            rows.append({"name": folder.name, "step": step, "mb": round(size / 1e6, 2), "removed": apply})
+            if apply:
+                archive.remove_checkpoint(folder, step)
+    return pd.DataFrame(rows, columns=["name", "step", "mb", "removed"])
+
+
+def _resume(name: str | None, layers: plan.Layers, *, runner: str, wait: bool) -> Run:
+    """Go on with a run; of its configuration only the learning rate and the budget in steps can change."""
+    run = attach(name or "last")
+    values: dict[str, Any] = {}
+    for where, layer in layers:
+        for key, value in layer.items():
+            leaf = key.removeprefix("train.")
+            if leaf not in ("lr", "steps"):
+                raise RunError(
+                    f"'{key}' ({where}) cannot change when a run goes on.",
+                    "Only lr and steps can; use another name for another run.",
+                )
+            values[leaf] = float(value) if leaf == "lr" else int(value)
+    run.resume(runner=runner, **values)
+    return run.wait() if wait else run
+
+
+def _row(folder: RunFolder) -> list[Any]:
+    status = folder.status()
+    labels = read_json(folder.labels, {})
+    model = ""
+    if folder.config.is_file():
+        try:
+            config = RunConfig.from_yaml(folder.config.read_text(encoding="utf-8"), folder.name)
+            model = f"{config.model.kind} {config.model.layers}x{config.model.width}"
+        except NbllmError as error:  # a damaged run is listed with its fault, so that it can be deleted
+            model = f"damaged: {error}"[:60]
+    return [
+        status.state,
+        status.step,
+        status.steps,
+        status.loss,
+        status.val_loss,
+        model,
+        status.parameters,
+        round(status.seconds / 60, 2),
+        round(archive.size(folder) / 1e6, 2),
+        ", ".join(labels.get("tags", [])),
+        labels.get("note", ""),
+    ]
+
+
+def _source_of(thing: Any) -> str:
+    """The text of a class from a cell, for reading only; where it cannot be had, a line that says so."""
+    try:
+        return inspect.getsource(thing)
+    except (OSError, TypeError):
+        return f"# The source of {thing!r} could not be read.\n"

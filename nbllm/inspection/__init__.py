@@ -1,0 +1,1 @@
+"""Looking inside a model: what each part did with a text."""

@@ -1,0 +1,91 @@
+"""Attention weights, recomputed on demand: the fused kernels that train return none.
+
+L layers, B batch, H heads, T tokens (queries and keys alike), D width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+
+from nbllm.errors import ModelError
+from nbllm.inspection.capture import inputs
+from nbllm.models.evaluating import evaluating
+from nbllm.models.mixers.attention import Attention
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class AttentionMaps:
+    """How much each token (query) drew from each other one (key).
+
+    weights   float32 (layer, head, query, key); each row sums to 1
+    tokens    a readable label a token: the labels of queries and keys
+    """
+
+    weights: np.ndarray
+    tokens: list[str]
+
+    @property
+    def queries(self) -> list[str]:
+        """Labels along the third axis of the weights."""
+        return self.tokens
+
+    @property
+    def keys(self) -> list[str]:
+        """Labels along the fourth axis of the weights."""
+        return self.tokens
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a weight: layer, head, query, key, query_token, key_token, weight. Pairs out of sight are left out."""
+        import pandas as pd
+
+        layer, head, query, key = np.indices(self.weights.shape).reshape(4, -1)
+        seen = key <= query
+        layer, head, query, key = layer[seen], head[seen], query[seen], key[seen]
+        labels = np.array(self.tokens, dtype=object)
+        return pd.DataFrame(
+            {
+                "layer": layer,
+                "head": head,
+                "query": query,
+                "key": key,
+                "query_token": labels[query],
+                "key_token": labels[key],
+                "weight": self.weights[layer, head, query, key],
+            }
+        )
+
+
+def attention(module: nn.Module, tokens_BT: torch.Tensor) -> torch.Tensor:
+    """The weights of every attention layer for these tokens: float32 (L, B, H, T, T). The module is left as it was.
+
+    Raises ModelError where the model has no attention.
+    """
+    mixers = attention_layers(module)
+    if not mixers:
+        raise ModelError(f"A {type(module).__name__} without attention layers has no attention weights.", _advice(module))
+    with torch.no_grad(), evaluating(module), inputs(list(mixers)) as found:
+        module(tokens_BT)
+        maps = []
+        for index, mixer in enumerate(mixers):
+            q_BHTK, k_BJTK, _ = mixer.project(found[index], start=0)
+            maps.append(mixer.weights(q_BHTK, k_BJTK).float())
+    return torch.stack(maps)
+
+
+def attention_layers(module: nn.Module) -> list[Attention]:
+    """The self-attention mixers of a module, lowest first."""
+    return [part for part in module.modules() if isinstance(part, Attention)]
+
+
+def _advice(module: nn.Module) -> str:
+    from nbllm.inspection.gates import recurrent_layers
+
+    return "Ask for its gates instead: .gates(text)." if recurrent_layers(module) else "Use a model of kind transformer."

@@ -1,0 +1,79 @@
+"""Loading and unloading: magics, completion, the transformer for empty cell bodies, %config NbLLM, the standby worker."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
+from IPython.core.interactiveshell import InteractiveShell
+
+from nbllm.magics.complete import offer
+from nbllm.magics.magics import NbllmMagics
+from nbllm.magics.settings import NbLLM
+
+_CELL = re.compile(r"\s*%%(llm_\w+)(.*)", re.DOTALL)
+_MATCHER = "nbllm"
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register everything with this shell. Loading twice changes nothing."""
+    unload(shell)
+    settings = NbLLM.instance(parent=shell)
+    shell.configurables.append(settings)
+    magics = NbllmMagics(shell)
+    shell.register_magics(magics)
+    shell.input_transformers_cleanup.insert(0, empty_body_to_line)
+    shell.Completer.custom_matchers.append(_matcher(shell.user_ns))
+    if settings.standby:
+        from nbllm.runners import standby
+
+        standby.start()
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Undo `load`; running runs go on."""
+    manager = shell.magics_manager
+    if manager.registry.pop(NbllmMagics.__name__, None) is None:
+        return
+    for table in (manager.magics["line"], manager.magics["cell"]):
+        for name in [name for name in table if name.startswith("llm_")]:
+            del table[name]
+    if empty_body_to_line in shell.input_transformers_cleanup:
+        shell.input_transformers_cleanup.remove(empty_body_to_line)
+    matchers = shell.Completer.custom_matchers
+    matchers[:] = [matcher for matcher in matchers if getattr(matcher, "matcher_identifier", "") != _MATCHER]
+    settings = NbLLM.instance()
+    shell.configurables[:] = [each for each in shell.configurables if each is not settings]
+    settings.undo()
+    NbLLM.clear_instance()
+    from nbllm.runners import standby
+
+    standby.stop()
+
+
+def empty_body_to_line(lines: list[str]) -> list[str]:
+    """`%%llm_train NAME` with nothing below it, which IPython would refuse, as the line form."""
+    match = _CELL.fullmatch("".join(lines).rstrip())
+    if not match or "\n" in match[2]:
+        return lines
+    return [f"%{match[1]}{match[2]}\n"]
+
+
+def _matcher(names: Mapping[str, Any]) -> Any:
+    """Our matcher; where it has an offer no other is asked, Jedi included."""
+
+    @context_matcher(identifier=_MATCHER, priority=1000)
+    def matcher(context: CompletionContext) -> SimpleMatcherResult:
+        found = offer(context.full_text, context.text_until_cursor, names)
+        if found is None:
+            return SimpleMatcherResult(completions=[])
+        return SimpleMatcherResult(
+            completions=[SimpleCompletion(text, type="magic") for text in found.texts],
+            matched_fragment=found.fragment,
+            suppress=True,
+            ordered=True,
+        )
+
+    return matcher

@@ -1,0 +1,76 @@
+"""Text that streams into a cell: a display updated by its id in a kernel, plain printing in a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.display import display
+
+if TYPE_CHECKING:
+    from nbllm.generation.result import Generation
+    from nbllm.handles import Model
+
+_SECONDS = 0.1  # between updates of the page
+
+
+def stream_generation(model: Model, prompt: str, write: Callable[[str], None], **settings: Any) -> Generation:
+    """Go on from the prompt, handing over the text as it is written; the whole with its tokens at the end."""
+    from nbllm.data.tokenizers import token_strings
+    from nbllm.generation.result import Generation
+
+    begun = time.perf_counter()
+    pieces = []
+    for piece in model.pieces(prompt, **settings):
+        pieces.append(piece)
+        write(piece.text)
+    labels = token_strings(model.tokenizer, [piece.token_id for piece in pieces])
+    return Generation(prompt, pieces, labels, time.perf_counter() - begun)
+
+
+class LiveText:
+    """One text that grows. `add` as it is written, `finish` with what it became."""
+
+    def __init__(self, shell: InteractiveShell, prompt: str):
+        self.prompt = prompt
+        self.text = ""
+        self._sent = 0.0
+        self._handle = None
+        if getattr(shell, "kernel", None) is not None:
+            self._handle = display(self._bundle(), raw=True, display_id=True)
+        else:
+            print(prompt, end="", flush=True)
+
+    def add(self, text: str) -> None:
+        """More of the text; the page hears of it at most ten times a second."""
+        self.text += text
+        if self._handle is None:
+            print(text, end="", flush=True)
+        elif time.monotonic() - self._sent >= _SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Show all there is."""
+        if self._handle is not None:
+            self._handle.update(self._bundle(), raw=True)
+            self._sent = time.monotonic()
+
+    def finish(self, result: Any) -> None:
+        """Show the result in place of the growing text."""
+        if self._handle is not None:
+            self._handle.update(result)
+        else:
+            print()
+
+    def _bundle(self) -> dict[str, str]:
+        return {
+            "text/plain": self.prompt + self.text,
+            "text/html": (
+                '<div style="white-space:pre-wrap;overflow-wrap:anywhere;'
+                'font-family:var(--jp-code-font-family,monospace)">'
+                f'<span style="opacity:.6">{escape(self.prompt)}</span>{escape(self.text)}</div>'
+            ),
+        }

@@ -1,0 +1,1 @@
+"""Mixers: the parts of a block that carry information from one token to another."""

@@ -1,0 +1,109 @@
+"""Causal self-attention (Vaswani et al. 2017), with grouped queries (Ainslie et al. 2023), rotary positions and, as in
+Qwen3, queries and keys normalised a head.
+
+B batch, T queries, S keys, D width, H query heads, J key heads (H a multiple of J), K units of a head.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from nbllm.config import ModelConfig
+from nbllm.models.masks import causal, masked_softmax
+from nbllm.models.mixers.base import Mixer
+from nbllm.models.norm import RMSNorm
+from nbllm.models.rope import Rope
+
+
+@dataclass
+class Cache:
+    """Keys and values of the tokens read so far, in room reserved once: keys_BJSK, values_BJSK, of which `length` count."""
+
+    keys: torch.Tensor
+    values: torch.Tensor
+    length: int = 0
+
+    def append(self, keys_BJTK: torch.Tensor, values_BJTK: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Write T more tokens; all that count now, as views."""
+        start, self.length = self.length, self.length + keys_BJTK.shape[2]
+        assert self.length <= self.keys.shape[2], f"a cache for {self.keys.shape[2]} tokens is asked to hold {self.length}"
+        self.keys[:, :, start : self.length] = keys_BJTK
+        self.values[:, :, start : self.length] = values_BJTK
+        return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+
+
+class Attention(Mixer):
+    """softmax(q k^T / sqrt(K)) v over the tokens so far, by torch's fused kernels."""
+
+    unbounded: ClassVar[bool] = False
+
+    def __init__(self, config: ModelConfig, rope: Rope):
+        super().__init__()
+        self.heads, self.key_heads, self.head_dim = config.heads, config.key_heads, config.head_dim
+        self.rope = rope
+        self.query = nn.Linear(config.width, self.heads * self.head_dim, bias=False)
+        self.key = nn.Linear(config.width, self.key_heads * self.head_dim, bias=False)
+        self.value = nn.Linear(config.width, self.key_heads * self.head_dim, bias=False)
+        self.out = nn.Linear(self.heads * self.head_dim, config.width, bias=False)
+        self.query_norm = RMSNorm(self.head_dim) if config.qk_norm else nn.Identity()
+        self.key_norm = RMSNorm(self.head_dim) if config.qk_norm else nn.Identity()
+
+    def forward(
+        self,
+        x_BTD: torch.Tensor,
+        *,
+        mask: torch.Tensor | None = None,
+        memory: torch.Tensor | None = None,
+        state: Cache | None = None,
+    ) -> tuple[torch.Tensor, Cache | None]:
+        assert memory is None, "self-attention looks at no memory"
+        q_BHTK, k_BJSK, v_BJSK = self.project(x_BTD, start=0 if state is None else state.length)
+        if state is not None:
+            k_BJSK, v_BJSK = state.append(k_BJSK, v_BJSK)
+        if mask is None:
+            y_BHTK = self._fused(q_BHTK, k_BJSK, v_BJSK)
+        else:
+            y_BHTK = self.weights(q_BHTK, k_BJSK, mask) @ self._spread(v_BJSK)
+        return self.out(y_BHTK.transpose(1, 2).flatten(2)), state
+
+    def project(self, x_BTD: torch.Tensor, start: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Queries_BHTK and keys_BJTK, normalised and turned to their places from `start` on, and values_BJTK."""
+        q_BHTK = self.query_norm(self._split(self.query(x_BTD), self.heads)).transpose(1, 2)
+        k_BJTK = self.key_norm(self._split(self.key(x_BTD), self.key_heads)).transpose(1, 2)
+        v_BJTK = self._split(self.value(x_BTD), self.key_heads).transpose(1, 2)
+        return self.rope(q_BHTK, start), self.rope(k_BJTK, start), v_BJTK
+
+    def weights(self, q_BHTK: torch.Tensor, k_BJSK: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """weights_BHTS, which the fused kernel never shows; causal, and within `mask` where one is given."""
+        allowed = causal(q_BHTK.shape[2], k_BJSK.shape[2], q_BHTK.device)
+        scores_BHTS = q_BHTK @ self._spread(k_BJSK).transpose(2, 3) / self.head_dim**0.5
+        return masked_softmax(scores_BHTS, allowed if mask is None else allowed & mask)
+
+    def init_state(self, batch: int, length: int, device: torch.device, dtype: torch.dtype) -> Cache:
+        shape = (batch, self.key_heads, length, self.head_dim)
+        return Cache(torch.zeros(shape, device=device, dtype=dtype), torch.zeros(shape, device=device, dtype=dtype))
+
+    def init_weights(self) -> None:
+        for layer in (self.query, self.key, self.value):
+            nn.init.normal_(layer.weight, std=layer.in_features**-0.5)
+        nn.init.zeros_(self.out.weight)
+
+    def _fused(self, q_BHTK: torch.Tensor, k_BJSK: torch.Tensor, v_BJSK: torch.Tensor) -> torch.Tensor:
+        queries, keys = q_BHTK.shape[2], k_BJSK.shape[2]
+        # The kernels' own causal mask aligns the first query with the first key: right only where both begin together.
+        mask = None if queries in (1, keys) else causal(queries, keys, q_BHTK.device)
+        return F.scaled_dot_product_attention(
+            q_BHTK, k_BJSK, v_BJSK, mask, is_causal=queries == keys > 1, enable_gqa=self.heads != self.key_heads
+        )
+
+    def _split(self, x_BTE: torch.Tensor, heads: int) -> torch.Tensor:
+        return x_BTE.view(*x_BTE.shape[:2], heads, self.head_dim)
+
+    def _spread(self, x_BJSK: torch.Tensor) -> torch.Tensor:
+        """Each key head repeated for the query heads that share it: x_BHSK."""
+        return x_BJSK.repeat_interleave(self.heads // self.key_heads, dim=1)

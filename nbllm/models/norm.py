@@ -1,0 +1,53 @@
+"""Root-mean-square normalisation (Zhang and Sennrich 2019, "Root Mean Square Layer Normalization").
+
+y = x / sqrt(mean(x^2) + eps) * weight, over the last axis D.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.autograd.function import once_differentiable
+
+EPS = 1e-6
+
+
+class RMSNorm(nn.Module):
+    """x (..., D) -> (..., D), with a learned scale a unit and no bias."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalise over the last axis."""
+        weight = self.weight if self.weight.dtype == x.dtype else self.weight.to(x.dtype)
+        if x.device.type == "cpu" and torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            return _CpuRMSNorm.apply(x, weight)
+        return F.rms_norm(x, weight.shape, weight, EPS)
+
+
+class _CpuRMSNorm(torch.autograd.Function):
+    """The same numbers with a backward pass made of one fused kernel: torch has none for the CPU and is 3 times slower.
+
+    With r = 1 / rms(x) and u = gradient * weight, dx = r (u - x r mean(u x r)). The fused backward of layer norm, told
+    that the mean is 0, gives r (u - mean(u) - x r mean(u x r)); adding r mean(u) makes it ours.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        scale = torch.rsqrt(torch.linalg.vecdot(x, x).div_(x.shape[-1]).add_(EPS)).unsqueeze_(-1)
+        ctx.save_for_backward(x, weight, scale)
+        return (x * scale).mul_(weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x, weight, scale = ctx.saved_tensors
+        dx, dweight, _ = torch.ops.aten.native_layer_norm_backward(
+            gradient.contiguous(), x, weight.shape, torch.zeros_like(scale), scale, weight, None, [True, True, False]
+        )
+        return dx.addcmul_((gradient @ weight).unsqueeze_(-1), scale, value=1 / x.shape[-1]), dweight

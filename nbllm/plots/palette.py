@@ -1,0 +1,15 @@
+"""Colours that people with any colour vision tell apart, after Okabe and Ito (https://jfly.uni-koeln.de/color/)."""
+
+from __future__ import annotations
+
+TRAIN = "#0072B2"
+HELD_OUT = "#D55E00"
+QUIET = "#8A8F98"
+GRID = "#E3E6EA"
+INK = "#24292F"
+PAPER = "#FFFFFF"
+
+# White to deep blue, even in lightness, for weights from 0 to 1.
+WEIGHTS = [[0.0, "#F7FBFF"], [0.25, "#C6DBEF"], [0.5, "#6BAED6"], [0.75, "#2171B5"], [1.0, "#08306B"]]
+# For values on both sides of zero.
+SIGNED = [[0.0, "#B35806"], [0.25, "#FDB863"], [0.5, "#F7F7F7"], [0.75, "#80B1D3"], [1.0, "#08519C"]]

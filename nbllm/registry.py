@@ -1,0 +1,86 @@
+"""Tables from a name to an object, the extension points of nbllm.
+
+A table knows what it holds (`noun`), answers a wrong name with the nearest right one, and imports built-in entries only
+when they are asked for: an entry may be given as "package.module:attribute".
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+from nbllm.errors import ConfigError, did_you_mean
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Names to objects. `register` is a decorator, `get` resolves, iteration gives the sorted names."""
+
+    def __init__(self, noun: str, **entries: str):
+        self.noun = noun
+        self._lazy: dict[str, str] = dict(entries)
+        self._found: dict[str, T] = {}
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Decorator: enter the object under `name`, in place of an earlier one of that name."""
+        if not name.isidentifier():
+            raise ConfigError(f"'{name}' cannot name a {self.noun}.", "Use letters, digits and _, as in 'my_model'.")
+
+        def enter(thing: T) -> T:
+            self._found[name] = thing
+            return thing
+
+        return enter
+
+    def get(self, name: str) -> T:
+        """The object of that name; a ConfigError with the nearest name otherwise."""
+        if name not in self._found:
+            if name not in self._lazy:
+                raise ConfigError(f"There is no {self.noun} '{name}'.", did_you_mean(name, self))
+            module, _, attribute = self._lazy[name].partition(":")
+            self._found[name] = getattr(importlib.import_module(module), attribute)
+        return self._found[name]
+
+    def is_builtin(self, name: str) -> bool:
+        """Whether the package itself brings this entry and no cell has replaced it."""
+        if name not in self._lazy:
+            return False
+        thing: Any = self._found.get(name)
+        return thing is None or getattr(thing, "__module__", "nbllm").split(".")[0] == "nbllm"
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._found or name in self._lazy
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted({*self._lazy, *self._found}))
+
+
+MODELS: Registry[Any] = Registry(
+    "model",
+    transformer="nbllm.models.language_model:LanguageModel",
+    lstm="nbllm.models.language_model:LanguageModel",
+)
+OBJECTIVES: Registry[Any] = Registry("objective", clm="nbllm.objectives:NextToken")
+TOKENIZERS: Registry[Any] = Registry(
+    "tokenizer",
+    char="nbllm.data.tokenizers:char",
+    byte="nbllm.data.tokenizers:byte",
+    word="nbllm.data.tokenizers:word",
+    bpe="nbllm.data.tokenizers:bpe",
+)
+CORPORA: Registry[Any] = Registry(
+    "built-in corpus",
+    **{
+        "python-docs": "nbllm.data.builtin:python_docs",
+        "python-stdlib": "nbllm.data.builtin:python_stdlib",
+        "python-docstrings": "nbllm.data.builtin:python_docstrings",
+        "zh-phrases": "nbllm.data.builtin:zh_phrases",
+    },
+)
+VIEWS: Registry[Any] = Registry(
+    "view",
+    dashboard="nbllm.dashboards:dashboard",
+    attention="nbllm.plots.maps:attention_figure",
+)

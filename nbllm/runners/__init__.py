@@ -1,0 +1,1 @@
+"""Where a run is worked on: in a process of its own, or inline in the kernel."""

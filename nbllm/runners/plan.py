@@ -1,0 +1,147 @@
+"""From what was asked for to a run folder, in the kernel: quick, without torch; whatever can be known now is checked."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from nbllm.config import RunConfig, read_settings, resolve
+from nbllm.data import notebook_objects, sources
+from nbllm.errors import ConfigError, RunError
+from nbllm.models import estimate
+from nbllm.runners.machine import memory_free, memory_limit
+from nbllm.store.files import folder_size, write_json, write_text
+from nbllm.store.folder import RunFolder, check_name, free_name, runs_root
+from nbllm.store.status import Status, write_status
+
+RECORDS = "data/records.jsonl"
+_PACKAGES = ("nbllm", "torch", "transformers", "tokenizers", "safetensors", "numpy", "ipywidgets", "plotly")
+_GUESSED_VOCABULARY = {"char": 128, "byte": 257}
+
+DEFAULTS: dict[str, Any] = {}  # what `%config NbLLM` says, by dotted key
+
+Layers = Sequence[tuple[str, Mapping[str, Any]]]
+
+
+def configure(layers: Layers) -> RunConfig:
+    """The configuration by the order of precedence: settings files, %config, then the given layers."""
+    files = [Path(platformdirs.user_config_dir("nbllm", appauthor=False)) / "config.yaml", Path("nbllm.yaml")]
+    config = resolve([*read_settings(files), ("%config NbLLM", DEFAULTS), *layers])
+    cap = os.environ.get("NBLLM_QUICK_STEPS")
+    if cap:  # notebooks and README examples in tests: the same cells, cut short
+        steps = min(config.train.steps or int(cap), int(cap))
+        settings = {**config.train.model_dump(), "tokens": None, "epochs": None, "minutes": None, "steps": steps}
+        config.train = type(config.train).model_validate(settings)
+    return config
+
+
+def create(
+    name: str | None, config: RunConfig, *, records: Any = None, replace: bool = False, command: str = ""
+) -> RunFolder:
+    """Make the run folder, state `starting`. RunError for a name that is taken, DataError and ConfigError for the rest.
+
+    `records` is a DataFrame, list or data set of the notebook: it is written to the folder, and read from there.
+    """
+    root = runs_root()
+    name = check_name(name) if name else free_name(config.model.kind, root)
+    folder = RunFolder(root / name)
+    _check_free(folder, replace)
+    if records is None:
+        sources.check_source(config.data, Path.cwd())
+    check_memory(config)
+    check_disk(config, root)
+    if folder.path.exists():
+        folder.delete()
+    folder.path.mkdir(parents=True)
+    try:
+        folder.data.mkdir()
+        if records is not None:
+            notebook_objects.write_records(records, folder.path / RECORDS, config.data.text_column)
+            config.data.source = str(folder.path / RECORDS)
+            config.data.format = "jsonl"
+        write_text(folder.config, config.to_yaml())
+        write_json(folder.environment, environment(config, command))
+        write_status(folder.status_file, Status("starting", steps=config.train.steps), durable=True)
+    except BaseException:
+        shutil.rmtree(folder.path, ignore_errors=True)
+        raise
+    return folder
+
+
+def _check_free(folder: RunFolder, replace: bool) -> None:
+    if not folder.path.exists():
+        return
+    if not folder.exists():
+        if any(folder.path.iterdir()):
+            raise RunError(f"{folder.path} is there and is not a run.", "Use another name.")
+        return
+    if folder.alive():
+        raise RunError(
+            f"Run '{folder.name}' is still at work.",
+            f"Watch it: %llm_attach {folder.name}; stop it: nbllm.attach('{folder.name}').stop(); or use another name.",
+        )
+    if not replace:
+        raise RunError(
+            f"Run '{folder.name}' is there already ({folder.status().state}).",
+            "Add --resume to go on with it, --replace to start over, or use another name.",
+        )
+
+
+def check_memory(config: RunConfig) -> None:
+    """ConfigError where the training cannot fit into this machine's memory. A GPU's is checked by the worker."""
+    if config.train.device not in ("auto", "cpu"):
+        return
+    vocabulary = _GUESSED_VOCABULARY.get(config.tokenizer.kind, config.tokenizer.vocab_size)
+    needed = estimate.memory(config, vocabulary)["total"]
+    if (needed > memory_limit() and config.train.device == "cpu") or needed > 4 * memory_limit():
+        raise ConfigError(
+            f"This needs about {needed / 1e9:.1f} GB of memory and the machine has {memory_limit() / 1e9:.1f} GB.",
+            "Take a smaller --size, model.width, train.context or train.batch_size, or train.accumulate.",
+        )
+
+
+def check_disk(config: RunConfig, root: Path) -> None:
+    """RunError where a few checkpoints have no room, or all runs are over $NBLLM_DISK_GB."""
+    root.mkdir(parents=True, exist_ok=True)
+    vocabulary = _GUESSED_VOCABULARY.get(config.tokenizer.kind, config.tokenizer.vocab_size)
+    a_checkpoint = 12 * estimate.parameters(config.model, vocabulary)["total"]
+    free = shutil.disk_usage(root).free
+    if free < 2 * a_checkpoint + 50e6:
+        raise RunError(
+            f"{free / 1e6:.0f} MB are free in {root} and a checkpoint takes {a_checkpoint / 1e6:.0f} MB.",
+            "Make room: %llm_runs --prune, or set NBLLM_RUNS to a folder on another disk.",
+        )
+    limit = os.environ.get("NBLLM_DISK_GB")
+    if limit:
+        used = folder_size(root) / 1e9
+        if used > float(limit):
+            raise RunError(
+                f"All runs take {used:.2f} GB and the limit is {limit} GB.", "Make room: %llm_runs --prune --yes"
+            )
+
+
+def environment(config: RunConfig, command: str) -> dict[str, Any]:
+    """Versions, machine, seed and command of a run; the worker adds device, threads and the data's fingerprint."""
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "versions": versions,
+        "seed": config.train.seed,
+        "memory_free_mb": round(memory_free() / 1e6),
+        "cwd": str(Path.cwd()),
+        "command": command,
+    }

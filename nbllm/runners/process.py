@@ -1,0 +1,88 @@
+"""The process runner: gives a run to a worker process of its own, which outlives the kernel."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+from nbllm.errors import RunError
+from nbllm.registry import MODELS
+from nbllm.runners import standby
+from nbllm.store.folder import RunFolder
+from nbllm.store.status import read_status
+
+_START_SECONDS = 30.0
+_children: list[subprocess.Popen[bytes]] = []  # kept only to be reaped when they have ended
+
+
+def start(folder: RunFolder, kind: str) -> None:
+    """Hand the run to the standby worker, or to a new one; returns once the worker has entered itself in status.json.
+
+    Raises RunError where it does not start.
+    """
+    before = read_status(folder.status_file).worker
+    worker = standby.take() or spawn()
+    job, payload = _job(folder, kind)
+    try:
+        _send(worker, job, payload)
+    except OSError:  # the standby ended a moment ago
+        worker = spawn()
+        _send(worker, job, payload)
+    reap()
+    _children.append(worker)
+    until = time.monotonic() + _START_SECONDS
+    while time.monotonic() < until:
+        status = read_status(folder.status_file)
+        if status.worker and status.worker != before:
+            return
+        if worker.poll() is not None:
+            break
+        time.sleep(0.01)
+    raise RunError(
+        f"The worker of '{folder.name}' did not start. {folder.last_words()}", f"See {folder.log}, or type %llm_doctor"
+    )
+
+
+def spawn(*arguments: str) -> subprocess.Popen[bytes]:
+    """A worker process in a session of its own: signals to the kernel do not reach it."""
+    options: dict[str, Any] = {"start_new_session": True}
+    if os.name == "nt":
+        options = {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined,unused-ignore]
+    return subprocess.Popen(
+        [sys.executable, "-m", "nbllm.runners.worker", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        **options,
+    )
+
+
+def reap() -> None:
+    """Let go of workers that have ended."""
+    _children[:] = [child for child in _children if child.poll() is None]
+
+
+def _job(folder: RunFolder, kind: str) -> tuple[bytes, bytes]:
+    payload = b""
+    if not MODELS.is_builtin(kind):
+        import cloudpickle
+
+        payload = cloudpickle.dumps(MODELS.get(kind))
+    job = {
+        "folder": str(folder.path),
+        "cwd": os.getcwd(),
+        "env": {name: value for name, value in os.environ.items() if name.startswith("NBLLM_")},
+        "kind": kind,
+        "payload": len(payload),
+    }
+    return json.dumps(job).encode() + b"\n", payload
+
+
+def _send(worker: subprocess.Popen[bytes], job: bytes, payload: bytes) -> None:
+    assert worker.stdin is not None
+    worker.stdin.write(job + payload)
+    worker.stdin.close()

@@ -1,0 +1,271 @@
+"""The work of a run, from its folder alone: prepare, queue, train, report. The same in a worker process and inline."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+
+from nbllm.config import RunConfig
+from nbllm.errors import NbllmError, RunError
+from nbllm.runners.assemble import assemble, prepare, save_probe
+from nbllm.runners.machine import cores, identity, memory_free, pick_device
+from nbllm.runners.queue import Place
+from nbllm.runners.reporter import Reporter
+from nbllm.runners.saver import Saver
+from nbllm.store import control as control_folder
+from nbllm.store.events import EventWriter, read_events
+from nbllm.store.files import read_json, write_json
+from nbllm.store.folder import RunFolder
+from nbllm.store.status import Status, read_status
+from nbllm.training import checkpoint
+from nbllm.training.diagnosis import overfits
+from nbllm.training.events import (
+    Applied,
+    Ended,
+    Evaluation,
+    Event,
+    Paused,
+    Probed,
+    Resumed,
+    Sampled,
+    SaveCheckpoint,
+    Step,
+)
+from nbllm.training.loop import Progress, Training, train
+
+
+def work(folder: RunFolder, *, stop_asked: Callable[[], bool] = lambda: False) -> None:
+    """Work on the run until it ends. Everything is told through the folder; only programmers' errors are raised.
+
+    `stop_asked` is polled once a step, for signals.
+    """
+    with folder.writing():
+        before = read_status(folder.status_file)
+        status = Status("starting", step=before.step, steps=before.steps, worker=identity(), seconds=before.seconds)
+        with Reporter(folder, status) as reporter:
+            try:
+                _work(folder, reporter, stop_asked)
+            except NbllmError as error:
+                print(f"Error: {error}", flush=True)
+                reporter.update("failed", error={"message": error.message, "advice": error.advice}, message="")
+            except KeyboardInterrupt:
+                reporter.update("stopped", message="interrupted")
+                raise
+            except BaseException as error:
+                traceback.print_exc()
+                last = traceback.format_exception_only(error)[-1]
+                advice = f"See {folder.log.name} in {folder.path}"
+                reporter.update("failed", error={"message": " ".join(last.split()), "advice": advice}, message="")
+                if not isinstance(error, Exception):
+                    raise
+
+
+def _work(folder: RunFolder, reporter: Reporter, stop_asked: Callable[[], bool]) -> None:
+    config = RunConfig.from_yaml(folder.config.read_text(encoding="utf-8"))
+    threads = config.train.threads or cores()
+    torch.set_num_threads(threads)
+    device = torch.device(pick_device(config.train.device))
+    reporter.update("preparing", device=str(device), message="reading")
+    report = prepare(folder, config, reporter)
+    training = assemble(folder, config, device, report)
+    parameters = sum(p.numel() for p in training.module.parameters())
+    _record(folder, threads, device, parameters, report)
+    with ExitStack() as stack:
+        writer = EventWriter(folder.metrics)
+        samples = EventWriter(folder.samples)
+        stack.callback(writer.close)
+        stack.callback(samples.close)
+        saver = Saver(folder, training, config, (writer, samples))
+        again = _resume(folder, training, writer, samples)
+        reporter.update(parameters=parameters, steps=training.progress.steps, step=training.progress.step)
+        control = _FolderControl(folder, again, reporter, stop_asked, saver)
+        place = _DevicePlace(str(device), config.train.queue, reporter, control)
+        stack.callback(place.leave)
+        if not place.take():
+            reporter.update("stopped", message="stopped while waiting for the device")
+            return
+        reporter.update("training", message="")
+        _follow(train(training, control), folder, training, reporter, place, saver, writer, samples)
+
+
+def _record(folder: RunFolder, threads: int, device: torch.device, parameters: int, report: dict[str, Any]) -> None:
+    """Add what only the worker knows to environment.json."""
+    environment = read_json(folder.environment, {})
+    environment |= {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "threads": threads,
+        "parameters": parameters,
+        "memory_free_mb": round(memory_free() / 1e6),
+        "data": report,
+    }
+    write_json(folder.environment, environment)
+
+
+def _resume(
+    folder: RunFolder, training: Training, writer: EventWriter, samples: EventWriter
+) -> list[tuple[int, dict[str, Any]]]:
+    """Take the state of the last good checkpoint, where there is one.
+
+    Returns the changes of course to make again, with their steps. The logs get a `resume` event, which voids what came
+    after the checkpoint.
+    """
+    events = read_events(folder.metrics)
+    if not events and not folder.checkpoint_steps():
+        return []
+    last = _load_last_good(folder, training)
+    again = []
+    for event in events:
+        if event.get("event") in ("command", "budget", "batch") and event.get("step", 0) >= last:
+            values = {name: event[name] for name in ("lr", "steps", "accumulate") if name in event}
+            again.append((int(event["step"]), {"command": "set", **values}))
+    for log in (writer, samples):
+        log.append({"event": "resume", "step": last})
+        log.sync()
+    return again
+
+
+def _load_last_good(folder: RunFolder, training: Training) -> int:
+    """Weights, optimizer, generators and counters of the newest checkpoint that can be read; returns its step, or 0."""
+    fault: RunError | None = None
+    for step in reversed(folder.checkpoint_steps()):
+        place = folder.checkpoint(step)
+        try:
+            state, tensors = checkpoint.load_state(place)
+            checkpoint.load_weights(training.module, place)
+        except RunError as error:
+            print(f"{error} Trying the one before.", flush=True)
+            fault = fault or error
+            continue
+        training.optimizers.load(tensors)
+        planned = training.progress.steps
+        training.progress = Progress.from_state(state)
+        if training.progress.steps is None:
+            training.progress.steps = planned
+        checkpoint.set_generator_states(tensors, training.module)
+        return step
+    if fault:
+        raise fault
+    return 0
+
+
+class _FolderControl:
+    """The loop's control: commands from control/, those to give again after a resume, and signals."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        again: list[tuple[int, dict[str, Any]]],
+        reporter: Reporter,
+        stop_asked: Callable[[], bool],
+        saver: Saver,
+    ):
+        self._folder = folder.control
+        self._again = again
+        self._reporter = reporter
+        self._stop_asked = stop_asked
+        self._saver = saver
+
+    def take(self, step: int) -> list[dict[str, Any]]:
+        commands = []
+        while self._again and self._again[0][0] <= step:
+            commands.append(self._again.pop(0)[1])
+        commands += control_folder.take(self._folder)
+        if self._stop_asked():
+            commands.append({"command": "stop"})
+        elif self._saver.due():
+            commands.append({"command": "checkpoint"})
+        if any(command["command"] == "stop" for command in commands):
+            self._reporter.update("stopping", message=f"stopping after step {step}")
+        return commands
+
+    def idle(self) -> None:
+        time.sleep(0.1)
+
+    def wants_stop(self) -> bool:
+        """Whether a run that waits in the queue is to stop; other commands wait for the loop."""
+        commands = control_folder.take(self._folder)
+        stop = self._stop_asked() or any(command["command"] == "stop" for command in commands)
+        self._again += [(0, command) for command in commands if command["command"] == "set"]
+        return stop
+
+
+class _DevicePlace:
+    """The run's place on its device; nothing at all where the run does not queue."""
+
+    def __init__(self, device: str, queues: bool, reporter: Reporter, control: _FolderControl):
+        self._place = Place(device) if queues else None
+        self._reporter = reporter
+        self._control = control
+
+    def take(self) -> bool:
+        if self._place is None:
+            return True
+
+        def waiting(ahead: int) -> bool:
+            self._reporter.update("queued", message=f"waiting for the device, {ahead} before this run")
+            return not self._control.wants_stop()
+
+        return self._place.take(waiting)
+
+    def leave(self) -> None:
+        if self._place is not None:
+            self._place.leave()
+
+
+def _follow(
+    events: Iterator[Event],
+    folder: RunFolder,
+    training: Training,
+    reporter: Reporter,
+    place: _DevicePlace,
+    saver: Saver,
+    writer: EventWriter,
+    samples: EventWriter,
+) -> None:
+    """Write down what the loop says."""
+    measured: tuple[list[int], list[float]] = ([], [])
+    status = reporter.status
+    for event in events:
+        match event:
+            case Step():
+                writer.append(event.line())
+                status.step, status.seconds = event.step, event.seconds
+                status.loss, status.lr = event.loss, event.lr
+                reporter.pace(event.seconds, event.tokens)
+            case Evaluation():
+                writer.append(event.line())
+                measured[0].append(event.step)
+                measured[1].append(event.val_loss)
+                status.val_loss = event.val_loss
+                status.advice = overfits(*measured)
+                saver.measured(event.step, event.val_loss)
+            case SaveCheckpoint():
+                status.advice = saver.save(event.step) or status.advice
+            case Sampled():
+                samples.append(event.line())
+            case Probed():
+                save_probe(folder, event.step, event.arrays)
+            case Applied():
+                writer.append(event.line())
+                reporter.update(steps=training.progress.steps)
+            case Paused():
+                place.leave()
+                reporter.update("paused", step=event.step, message=f"paused at step {event.step}")
+            case Resumed():
+                if not place.take():
+                    control_folder.send(folder.control, "stop")
+                reporter.update("training", message="")
+            case Ended():
+                ending = "stopped" if event.reason == "stopped" else "finished"
+                said = {
+                    "patience": "stopped early: the held-out loss fell no more",
+                    "time": "the minutes are used up",
+                }.get(event.reason, "")
+                writer.append({"event": "end", "step": event.step, "reason": event.reason})
+                writer.sync()
+                reporter.update(ending, step=event.step, message=said)

@@ -1,0 +1,118 @@
+"""The worker process: `python -m nbllm.runners.worker [--standby]`.
+
+It reads one job from its standard input, one line of JSON and perhaps the bytes of a model class, and works on it.
+With --standby it loads the heavy libraries first and waits; it ends by itself when its input ends without a job, or
+after ten idle minutes. Once it has its job it is tied to nobody.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+IDLE_SECONDS = 600
+
+
+def main() -> int:
+    """Read the job, then do it. Returns the exit status."""
+    standby = "--standby" in sys.argv[1:]
+    if standby and not _only_standby():
+        return 0
+    if standby:
+        _load_libraries()
+    impatience = threading.Timer(IDLE_SECONDS, lambda: os._exit(0))
+    impatience.daemon = True
+    impatience.start()
+    line = sys.stdin.buffer.readline()
+    impatience.cancel()
+    if not line.strip():
+        return 0
+    job = json.loads(line)
+    payload = sys.stdin.buffer.read(job["payload"]) if job["payload"] else b""
+    if standby:
+        _standby_lock.release()
+    return _do(job, payload)
+
+
+def _do(job: dict[str, object], payload: bytes) -> int:
+    folder = Path(str(job["folder"]))
+    _log_to(folder / "log.txt")
+    os.environ.update({str(k): str(v) for k, v in dict(job["env"]).items()})  # type: ignore[call-overload]
+    cwd = str(job["cwd"])
+    if os.path.isdir(cwd):
+        os.chdir(cwd)
+    _be_modest()
+    if payload:
+        _register_model(str(job["kind"]), payload)
+    from nbllm.runners.work import work
+    from nbllm.store.folder import RunFolder
+
+    asked: list[int] = []
+    signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    work(RunFolder(folder), stop_asked=lambda: bool(asked))
+    return 0
+
+
+def _only_standby() -> bool:
+    """Take the user's standby lock; False where another worker already stands by."""
+    from filelock import FileLock, Timeout
+
+    from nbllm.store.folder import user_folder
+
+    global _standby_lock
+    _standby_lock = FileLock(user_folder("runtime") / "standby.lock", thread_local=False)
+    try:
+        _standby_lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    return True
+
+
+def _load_libraries() -> None:
+    """Import all that a run needs, and run one small product, so that the first step is quick."""
+    import torch
+
+    import nbllm.runners.work  # noqa: F401
+
+    (torch.ones(8, 8, requires_grad=True) @ torch.ones(8, 8)).sum().backward()
+
+
+def _log_to(path: Path) -> None:
+    """Send standard output and error, also of libraries in C, to the log."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    os.close(handle)
+    sys.stdout = open(1, "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115
+
+
+def _be_modest() -> None:
+    """Run a little behind the notebook, so that its cells stay quick."""
+    import psutil
+
+    try:
+        if os.name == "posix":
+            os.nice(5)
+        else:
+            psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+    except (OSError, psutil.Error) as error:
+        print(f"priority not lowered: {error}")
+
+
+def _register_model(kind: str, payload: bytes) -> None:
+    """Enter the class that the kernel which started this worker has sent. It never comes from a file."""
+    import cloudpickle
+
+    from nbllm.registry import MODELS
+
+    MODELS.register(kind)(cloudpickle.loads(payload))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""What every test stands on: folders of its own, few threads, the order of the tests, and the browser or a plain reason.
+
+Nothing of the user's is read or written: the runs, the caches and Jupyter's folders all lie under a temporary folder.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+THREADS = str(min(2, os.cpu_count() or 1))
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+STATE: Path | None = None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set the environment before any test module imports torch or Jupyter; subprocesses and kernels inherit it."""
+    global STATE
+    STATE = Path(tempfile.mkdtemp(prefix="nbllm-tests-"))
+    folders = {
+        "NBLLM_HOME": "home",
+        "NBLLM_RUNS": "runs",
+        "IPYTHONDIR": "ipython",
+        "JUPYTER_CONFIG_DIR": "jupyter-config",
+        "JUPYTER_DATA_DIR": "jupyter-data",
+        "JUPYTER_RUNTIME_DIR": "jupyter-runtime",
+        "XDG_CONFIG_HOME": "config",
+        "HF_HOME": "hf",
+    }
+    os.environ.update({name: str(STATE / folder) for name, folder in folders.items()})
+    os.environ.update({"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYDEVD_DISABLE_FILE_VALIDATION": "1"})
+    os.environ.update({"OMP_NUM_THREADS": THREADS, "MKL_NUM_THREADS": THREADS})
+    for name in ("NBLLM_DISPLAY", "NBLLM_QUICK_STEPS", "JPY_SESSION_NAME"):
+        os.environ.pop(name, None)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End what tests have left behind, and remove the folders."""
+    if STATE is not None:
+        end_workers(STATE)
+        shutil.rmtree(STATE, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Quick tests first, then the notebooks, then the browser: a plain fault shows in the first minute."""
+    items.sort(key=lambda item: 2 if "browser" in item.keywords else 1 if "notebooks" in item.keywords else 0)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A browser test needs a Chromium: without one it is skipped, or fails where NBLLM_REQUIRE_BROWSER=1 demands it."""
+    if "browser" in item.keywords and find_browser() is None:
+        reason = f"no Chromium on the PATH ({', '.join(BROWSERS)})"
+        if os.environ.get("NBLLM_REQUIRE_BROWSER") == "1":
+            pytest.fail(f"{reason}, and NBLLM_REQUIRE_BROWSER=1", pytrace=False)
+        pytest.skip(reason)
+
+
+def find_browser() -> str | None:
+    """The path of a Chromium or Chrome, or None."""
+    return next((path for name in BROWSERS if (path := shutil.which(name))), None)
+
+
+def end_workers(folder: Path) -> None:
+    """End the worker processes whose run lies under `folder`: a test that failed half-way leaves one training."""
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if "nbllm.runners.worker" in words and any(str(folder) in word for word in words):
+            process.kill()
+
+
+@pytest.fixture(autouse=True)
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder for the runs of one test; workers that still train there are ended after it."""
+    folder = tmp_path / "runs"
+    monkeypatch.setenv("NBLLM_RUNS", str(folder))
+    yield folder
+    if folder.is_dir() and any(folder.iterdir()):
+        end_workers(folder)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_threads() -> None:
+    """Threads of torch in this process; workers take theirs from the environment."""
+    import torch
+
+    torch.set_num_threads(int(THREADS))
+
+
+@pytest.fixture(scope="session")
+def browser_path() -> str:
+    """The Chromium that browser tests drive."""
+    path = find_browser()
+    assert path is not None, "pytest_runtest_setup lets no browser test come here without one"
+    return path

@@ -1,0 +1,62 @@
+"""Every notebook of the project runs from top to bottom in a real kernel, and what it leaves is small and can be looked at."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+from PIL import Image
+
+from tests import kernel
+
+NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
+pytestmark = pytest.mark.notebooks
+
+
+@pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda file: file.stem)
+def executed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> NotebookNode:
+    """A notebook run in an empty folder, with its budgets cut; a cell that fails fails every test of it."""
+    folder = tmp_path_factory.mktemp(request.param.stem)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NBLLM_QUICK_STEPS", kernel.QUICK_STEPS)
+        patch.setenv("NBLLM_RUNS", str(folder / "runs"))
+        return kernel.execute(nbformat.read(request.param, as_version=4), folder)
+
+
+def test_there_is_a_quickstart() -> None:
+    assert "quickstart" in [file.stem for file in NOTEBOOKS]
+
+
+def test_every_cell_ran(executed: NotebookNode) -> None:
+    code = [cell for cell in executed.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert [output for output in kernel.outputs(executed) if output.output_type == "error"] == []
+
+
+def test_nothing_is_said_in_red(executed: NotebookNode) -> None:
+    """A beginner's first notebook shows no warning of some library."""
+    said = [output.text for output in kernel.outputs(executed) if output.get("name") == "stderr"]
+    assert said == []
+
+
+def test_it_saves_small(executed: NotebookNode) -> None:
+    assert len(nbformat.writes(executed).encode()) < 300_000
+
+
+def test_it_keeps_a_picture(executed: NotebookNode) -> None:
+    """Pictures with something drawn in them, and no widget that is dead outside this kernel."""
+    pictures = kernel.data(executed, "image/png")
+    assert pictures
+    for picture in pictures:
+        image = Image.open(io.BytesIO(base64.b64decode(picture)))
+        assert min(image.size) >= 100
+        assert len(image.convert("RGB").getcolors(1 << 20) or []) > 8
+    assert kernel.data(executed, "application/vnd.jupyter.widget-view+json") == []
+
+
+def test_it_keeps_a_table(executed: NotebookNode) -> None:
+    assert any("<table" in shown and "loss" in shown for shown in kernel.data(executed, "text/html"))

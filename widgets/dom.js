@@ -1,0 +1,87 @@
+// Small helpers: elements whose text is always text, and numbers as people read them.
+
+// el("div", {class: "x", onclick: f, "aria-label": "y"}, child, "text", ...)
+export function el(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
+  }
+  node.append(...children.filter((child) => child !== null));
+  return node;
+}
+
+// Sets text only where it differs: a screen reader is not told the same thing twice.
+export function say(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+export function count(value) {
+  return value === null || value === undefined ? "–" : Math.round(value).toLocaleString("en-US");
+}
+
+export function brief(value) {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  if (value >= 1e9) return (value / 1e9).toFixed(1) + "G";
+  if (value >= 1e6) return (value / 1e6).toFixed(1) + "M";
+  return value >= 1e3 ? (value / 1e3).toFixed(1) + "k" : value.toFixed(0);
+}
+
+export function figures(value, digits = 4) {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  if (value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e6)) return value.toExponential(2);
+  return String(Number(value.toPrecision(digits)));
+}
+
+export function clock(seconds) {
+  const s = Math.max(0, Math.round(seconds));
+  const two = (n) => String(n).padStart(2, "0");
+  return s >= 3600 ? `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}` : `${Math.floor(s / 60)}:${two(s % 60)}`;
+}
+
+// A token with its white space to be seen.
+export function visible(token) {
+  return token.replaceAll("\n", "↵").replaceAll("\t", "⇥").replaceAll(" ", "␣") || "∅";
+}
+
+// Plotly's labels know a little HTML: text that came from data is shown as it is.
+export function plain(text) {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}
+
+export function table(caption, heads, rows) {
+  return el("table", { class: "nbllm-table" }, el("caption", {}, caption),
+    el("thead", {}, el("tr", {}, ...heads.map((head) => el("th", { scope: "col" }, head)))),
+    el("tbody", {}, ...rows.map((row) => el("tr", {}, ...row.map((cell, i) =>
+      i ? el("td", {}, cell) : el("th", { scope: "row" }, cell))))));
+}
+
+let lastId = 0;
+export function freshId(stem) {
+  lastId += 1;
+  return `nbllm-${stem}-${lastId}-${Math.random().toString(36).slice(2, 7)}`;
+}
+
+// A labelled slider: onchange(value) at every move.
+export function slider(label, least, most, step, value, onchange, show = String) {
+  const input = el("input", { type: "range", min: least, max: most, step, "aria-label": label });
+  const out = el("output", { class: "nbllm-number" });
+  input.value = value;
+  const tell = () => { say(out, show(Number(input.value))); input.setAttribute("aria-valuetext", out.textContent); };
+  input.addEventListener("input", () => { tell(); onchange(Number(input.value)); });
+  tell();
+  const node = el("label", { class: "nbllm-control" }, el("span", {}, label), input, out);
+  return { node, input, set(most_, value_) { input.max = most_; input.value = value_; tell(); node.hidden = Number(most_) <= Number(least); } };
+}
+
+// A choice of a few, as a row of buttons of which one is pressed.
+export function choice(label, options, value, onchange) {
+  const buttons = Object.entries(options).map(([key, name]) =>
+    el("button", { type: "button", "aria-pressed": String(key === value), onclick: () => { pick(key); onchange(key); } }, name));
+  const keys = Object.keys(options);
+  const pick = (key) => buttons.forEach((b, i) => b.setAttribute("aria-pressed", String(keys[i] === key)));
+  const node = el("div", { class: "nbllm-control", role: "group", "aria-label": label }, el("span", {}, label),
+    el("span", { class: "nbllm-choice" }, ...buttons));
+  return { node, pick };
+}

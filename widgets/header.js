@@ -1,0 +1,90 @@
+// Name, state, progress and the buttons. A click is answered here at once; what the worker then does comes by `status`.
+import { brief, clock, count, el, figures, say } from "./dom.js";
+
+const ENDED = ["stopped", "finished", "failed", "lost"];
+const ASKED = {
+  pause: "asked to pause", resume: "asked to resume", stop: "asked to stop", checkpoint: "asked for a checkpoint",
+};
+const PATIENCE = 20000; // ms after which an unanswered wish is no longer shown
+
+export function header(model) {
+  let asked = null; // {command, text, state, checkpoint, commands, lr}
+  const name = el("strong", { class: "nbllm-name" });
+  const summary = el("span", { class: "nbllm-quiet" });
+  const dot = el("span", { class: "nbllm-dot", "aria-hidden": "true" });
+  const state = el("span", { role: "status", "aria-live": "polite", class: "nbllm-state" });
+  const bar = el("div", { class: "nbllm-bar-fill" });
+  const progress = el("div", { class: "nbllm-bar", role: "progressbar", "aria-label": "training progress", "aria-valuemin": "0", "aria-valuemax": "100" }, bar);
+  const numbers = ["steps", "left", "rate", "memory"].map((part) => el("span", { class: `nbllm-number nbllm-${part}` }));
+  const notice = el("div", { class: "nbllm-notice", role: "status", "aria-live": "polite" });
+
+  const ask = (command, extra = {}) => {
+    const s = model.get("status");
+    asked = { command, text: extra.text ?? ASKED[command], state: s.state, checkpoint: s.checkpoint, commands: s.commands, at: Date.now() };
+    delete extra.text;
+    model.send({ kind: "command", command, ...extra });
+    show();
+    setTimeout(show, PATIENCE + 100);
+  };
+  const button = (label, onclick) => el("button", { type: "button", class: "nbllm-button", onclick }, label);
+  const pause = button("Pause", () => ask(resumes() ? "resume" : "pause"));
+  const stop = button("Stop", () => ask("stop"));
+  const checkpoint = button("Checkpoint", () => ask("checkpoint"));
+  const rate = el("input", { type: "text", inputmode: "decimal", size: "8", spellcheck: "false", "aria-label": "learning rate; Enter applies", class: "nbllm-lr" });
+  let typing = false;
+  rate.addEventListener("input", () => { typing = true; rate.removeAttribute("aria-invalid"); });
+  rate.addEventListener("blur", () => { typing = false; rate.removeAttribute("aria-invalid"); show(); });
+  rate.addEventListener("keydown", (event) => {
+    event.stopPropagation(); // the notebook has keys of its own
+    if (event.key === "Escape") rate.blur();
+    if (event.key !== "Enter") return;
+    const value = Number(rate.value);
+    if (!(value > 0 && value <= 10)) return rate.setAttribute("aria-invalid", "true");
+    typing = false;
+    ask("set", { lr: value, text: `asked for lr ${value}` });
+  });
+
+  const resumes = () => ["paused", "stopped", "failed", "lost"].includes(model.get("status").state);
+  const answered = (s) => s.state !== asked.state || Date.now() - asked.at > PATIENCE ||
+    (asked.command === "checkpoint" && s.checkpoint !== asked.checkpoint) ||
+    (asked.command === "set" && s.commands !== asked.commands);
+
+  function show() {
+    const s = model.get("status");
+    if (asked && answered(s)) asked = null;
+    const ended = ENDED.includes(s.state);
+    say(name, model.get("name"));
+    say(summary, model.get("summary"));
+    dot.dataset.state = s.state ?? "";
+    say(state, asked ? `${s.state} · ${asked.text}` : s.message && !ended && s.message !== s.state && s.state !== "lost" ? `${s.state} · ${s.message}` : s.state ?? "");
+    const share = s.state === "finished" ? 1 : s.state === "preparing" ? s.progress : s.steps ? s.step / s.steps : s.progress;
+    bar.style.width = `${100 * Math.min(1, Math.max(0, share ?? 0))}%`;
+    progress.setAttribute("aria-valuenow", String(Math.round(100 * (share ?? 0))));
+    progress.dataset.state = s.state ?? "";
+    say(numbers[0], s.steps ? `${count(s.step)} / ${count(s.steps)}` : s.step ? `${count(s.step)} steps` : "");
+    say(numbers[1], s.left !== null && s.left !== undefined ? `${clock(s.left)} left` : s.seconds ? `${clock(s.seconds)} trained` : "");
+    say(numbers[2], s.rate && !ended ? `${brief(s.rate)} tokens/s` : "");
+    say(numbers[3], s.memory && !ended ? `${(s.memory / 1024).toFixed(1)} GB` : "");
+    say(pause, resumes() ? "Resume" : "Pause");
+    pause.disabled = !!asked || !(resumes() || ["training", "preparing", "starting", "queued"].includes(s.state));
+    stop.disabled = ended || asked?.command === "stop" || s.state === "stopping";
+    checkpoint.disabled = !!asked || !["training", "paused"].includes(s.state);
+    rate.disabled = ended;
+    if (!typing) rate.value = figures(s.lr, 3);
+    const said = model.get("notice");
+    const lines = [
+      said.message ? `${said.message} ${said.advice ?? ""}` : "",
+      s.error?.message ? `${s.error.message} ${s.error.advice ?? ""}` : "",
+      s.state === "lost" ? `The worker died. Resume goes on from the last checkpoint. ${s.message ?? ""}` : "",
+      s.advice ?? "",
+    ].filter(Boolean);
+    say(notice, lines[0] ?? "");
+    notice.hidden = !lines.length;
+  }
+  for (const part of ["name", "summary", "status", "notice"]) model.on(`change:${part}`, show);
+  show();
+  return el("div", { class: "nbllm-header" },
+    el("div", { class: "nbllm-title" }, name, summary, el("span", { class: "nbllm-where" }, dot, state)),
+    el("div", { class: "nbllm-progress" }, progress, ...numbers),
+    el("div", { class: "nbllm-actions" }, pause, stop, checkpoint, el("label", { class: "nbllm-control" }, el("span", {}, "lr"), rate), notice));
+}

@@ -1,0 +1,104 @@
+// The dashboard: header, tabs, and beneath them the Plotly figure that stands beside this widget in the same box.
+import { header } from "./header.js";
+import { lossTab } from "./loss.js";
+import { attentionTab } from "./attention.js";
+import { dataTab, logTab, networkTab, samplesTab } from "./sheets.js";
+import { chart, palette } from "./chart.js";
+import { el, freshId } from "./dom.js";
+
+const TABS = { loss: "Loss", samples: "Samples", attention: "Attention", network: "Network", data: "Data", log: "Log" };
+const SIGN = 20000; // ms between signs of life
+
+function render({ model, el: root, signal: given }) {
+  const controller = new AbortController();
+  const signal = controller.signal;
+  given?.addEventListener("abort", () => controller.abort());
+  root.classList.add("nbllm-panel", "nbllm-live");
+
+  // What the person chose stands here at once and in the trait, which a reloaded page brings back.
+  let chosen = { ...model.get("view") };
+  const view = () => chosen;
+  const changed = (news) => {
+    chosen = { ...chosen, ...news };
+    if (Object.keys(news).length) { model.set("view", chosen); model.save_changes(); }
+    show(true);
+  };
+
+  const tabs = {
+    loss: lossTab(model, view, changed), attention: attentionTab(model, view, changed),
+    samples: samplesTab(model), network: networkTab(model), data: dataTab(model), log: logTab(model),
+  };
+  const figure = chart(root, signal);
+  const controls = el("div", {});
+  const sheet = el("div", { class: "nbllm-sheet" });
+  const asTable = el("button", { type: "button", class: "nbllm-link", onclick: () => changed({ table: !chosen.table }) });
+  const body = el("div", { role: "tabpanel", id: freshId("body") }, el("div", { class: "nbllm-row" }, controls, asTable), sheet);
+  const buttons = Object.entries(TABS).map(([key, name]) =>
+    el("button", { type: "button", role: "tab", id: freshId("tab"), "aria-controls": body.id, onclick: () => changed({ tab: key }) }, name));
+  const keys = Object.keys(TABS);
+  const list = el("div", { class: "nbllm-tabs", role: "tablist", "aria-label": "views of the run" }, ...buttons);
+  list.addEventListener("keydown", (event) => {
+    const move = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!move) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const next = (keys.indexOf(chosen.tab) + move + keys.length) % keys.length;
+    changed({ tab: keys[next] });
+    buttons[next].focus();
+  });
+
+  function show(now = false) {
+    const tab = tabs[chosen.tab] ?? tabs.loss;
+    buttons.forEach((button, i) => {
+      const here = keys[i] === chosen.tab;
+      button.setAttribute("aria-selected", String(here));
+      button.tabIndex = here ? 0 : -1;
+      if (here) body.setAttribute("aria-labelledby", button.id);
+    });
+    const drawn = !!tab.figure && !chosen.table;
+    if (controls.firstChild !== (tab.controls ?? null)) controls.replaceChildren(...(tab.controls ? [tab.controls] : []));
+    asTable.hidden = !tab.figure;
+    asTable.textContent = chosen.table ? "show as chart" : "show as table";
+    sheet.hidden = drawn;
+    root.closest(".nbllm-dashboard")?.classList.toggle("nbllm-no-figure", !drawn);
+    if (drawn) return figure.show(() => tab.figure(palette(root)), now);
+    const log = sheet.querySelector(".nbllm-log");
+    const followed = !log || log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
+    const top = sheet.scrollTop;
+    sheet.replaceChildren(tab.figure ? tab.asTable() : tab.render());
+    sheet.scrollTop = top;
+    if (tab.end && followed) sheet.firstChild.scrollTop = sheet.firstChild.scrollHeight;
+  }
+
+  // Many traits change together: one drawing for all of them.
+  let waiting = false, last = 0;
+  const news = (...names) => {
+    if (waiting || !(tabs[chosen.tab] ?? tabs.loss).traits.some((name) => names.includes(name))) return;
+    waiting = true;
+    setTimeout(() => { waiting = false; last = Date.now(); if (!signal.aborted) show(); }, chosen.table ? Math.max(0, 1000 - (Date.now() - last)) : 0);
+  };
+  const mine = [];
+  for (const trait of ["base", "tail", "held", "samples", "probe", "maps", "network", "data", "log"]) {
+    const hear = () => news(trait);
+    mine.push([`change:${trait}`, hear]);
+    model.on(`change:${trait}`, hear);
+  }
+
+  root.replaceChildren(header(model), list, body);
+  requestAnimationFrame(() => show(true));
+
+  const here = () => { if (root.isConnected && !document.hidden) model.send({ kind: "sign" }); };
+  here();
+  const beat = setInterval(here, SIGN);
+  document.addEventListener("visibilitychange", here, { signal });
+  // Without its kernel the view is dead: the still picture, with the line how to attach again, takes its place.
+  const dead = () => { if (model.comm_live === false) root.closest(".nbllm-dashboard")?.classList.add("nbllm-dead"), root.classList.remove("nbllm-live"); };
+  model.on("comm_live_update", dead);
+  return () => {
+    controller.abort();
+    clearInterval(beat);
+    mine.forEach(([event, hear]) => model.off(event, hear));
+  };
+}
+
+export default { render };
