@@ -26,8 +26,8 @@ def main() -> None:
         subprocess.run([scripts / "python", "-m", "pip", "install", "--quiet", "uv"], check=True)
         fixed = Path(folder) / "fixed.txt"
         fixed.write_text(TORCH + "\n", encoding="utf-8")
-        command = [scripts / "uv", "pip", "compile", "pyproject.toml", "--extra", "dev", "--universal", "--quiet"]
-        command += ["--python-version", "3.11", "--constraint", fixed, "--no-header", "--no-annotate"]
+        command = [str(scripts / "uv"), "pip", "compile", "pyproject.toml", "--extra", "dev", "--universal", "--quiet"]
+        command += ["--python-version", "3.11", "--constraint", str(fixed), "--no-header", "--no-annotate"]
         found = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, encoding="utf-8")
     pins = [line for line in found.stdout.splitlines() if "==" in line and not line.startswith(("-", "#", " "))]
     TARGET.write_text(HEADER + "\n".join(pins) + "\n", encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from nbllm.config import DataConfig, TokenizerConfig
+from nbllm.config import DataConfig
 from nbllm.data.notebook_objects import write_records
 from nbllm.data.preview import Preview
 from nbllm.data.preview import preview as _preview
@@ -47,5 +47,5 @@ def preview(data: Any = "python-docs", **overrides: Any) -> Preview:
         write_records(data, path, config.data.text_column)
         settings = {**config.data.model_dump(), "source": str(path), "format": "jsonl", "text_column": None}
         return _preview(
-            DataConfig.model_validate(settings), TokenizerConfig(**config.tokenizer.model_dump()), Path(folder)
+            DataConfig.model_validate(settings), config.tokenizer, Path(folder)
         )

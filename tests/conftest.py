@@ -1,4 +1,4 @@
-"""What every test stands on: folders of its own, few threads, the order of the tests, and the browser or a plain reason.
+"""What every test stands on: folders of its own, few threads, the order of the tests, a browser or a plain reason.
 
 Nothing of the user's is read or written: the runs, the caches and Jupyter's folders all lie under a temporary folder.
 """
@@ -15,12 +15,16 @@ import psutil
 import pytest
 
 THREADS = str(min(2, os.cpu_count() or 1))
+ROOT = Path(__file__).resolve().parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 STATE: Path | None = None
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Set the environment before any test module imports torch or Jupyter; subprocesses and kernels inherit it."""
+    """Set the environment before any test module imports torch or Jupyter; kernels and workers inherit it.
+
+    They find nbllm on PYTHONPATH, so that it is this checkout that is tested, whatever is installed.
+    """
     global STATE
     STATE = Path(tempfile.mkdtemp(prefix="nbllm-tests-"))
     folders = {
@@ -35,7 +39,8 @@ def pytest_configure(config: pytest.Config) -> None:
     }
     os.environ.update({name: str(STATE / folder) for name, folder in folders.items()})
     os.environ.update({"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYDEVD_DISABLE_FILE_VALIDATION": "1"})
-    os.environ.update({"OMP_NUM_THREADS": THREADS, "MKL_NUM_THREADS": THREADS})
+    os.environ.update({"OMP_NUM_THREADS": THREADS, "MKL_NUM_THREADS": THREADS, "OMP_WAIT_POLICY": "PASSIVE"})
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     for name in ("NBLLM_DISPLAY", "NBLLM_QUICK_STEPS", "JPY_SESSION_NAME"):
         os.environ.pop(name, None)
 

@@ -1,4 +1,4 @@
-"""Every notebook of the project runs from top to bottom in a real kernel, and what it leaves is small and can be looked at."""
+"""Every notebook runs from top to bottom in a real kernel, and what it leaves is small and can be looked at."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The project as a whole: what it depends on, its layers, what an import costs, its public names, its wheel, its files."""
+"""The project as a whole: dependencies, layers, what an import costs, public names, the wheel, the files."""
 
 from __future__ import annotations
 
@@ -47,9 +47,7 @@ def tracked() -> list[Path]:
 # Dependencies
 
 
-@pytest.mark.parametrize(
-    "name", ["torch", "ipywidgets", "jupyterlab", "transformers", "plotly", "pandas", "anywidget"]
-)
+@pytest.mark.parametrize("name", ["torch", "ipywidgets", "jupyterlab", "transformers", "plotly", "pandas", "anywidget"])
 def test_package_of_the_mission_is_a_hard_dependency(name: str) -> None:
     assert name in requirements()
 

@@ -48,8 +48,8 @@ export function chart(root, signal) {
     wanted = null;
     const started = performance.now();
     try {
-      const { data, layout } = make();
       const width = graph.offsetWidth;
+      const { data, layout } = make(width);
       hush();
       await globalThis.Plotly.react(graph, data, { ...layout, autosize: true, width });
       hush();

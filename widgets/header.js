@@ -30,7 +30,7 @@ export function header(model) {
   const pause = button("Pause", () => ask(resumes() ? "resume" : "pause"));
   const stop = button("Stop", () => ask("stop"));
   const checkpoint = button("Checkpoint", () => ask("checkpoint"));
-  const rate = el("input", { type: "text", inputmode: "decimal", size: "8", spellcheck: "false", "aria-label": "learning rate; Enter applies", class: "nbllm-lr" });
+  const rate = el("input", { type: "text", inputmode: "decimal", size: "8", spellcheck: "false", "aria-label": "peak learning rate", title: "peak learning rate; Enter applies", class: "nbllm-lr" });
   let typing = false;
   rate.addEventListener("input", () => { typing = true; rate.removeAttribute("aria-invalid"); });
   rate.addEventListener("blur", () => { typing = false; rate.removeAttribute("aria-invalid"); show(); });

@@ -25,15 +25,15 @@ export function lossTab(model, view, changed) {
     const line = (more) => ({ type: "scatter", mode: "lines", hoverlabel: { namelength: -1 }, ...more });
     const few = t.step.length < 3 ? "lines+markers" : "lines";
     const data = [
-      line({ x, y: t.loss, name: "train loss", mode: few, opacity: smoothed ? 0.32 : 1, line: { color: colours.train, width: smoothed ? 1 : 1.7 }, marker: { size: 6 } }),
-      line({ x, y: smoothed ? smooth(t.step, t.mean, v.smoothing) : [], name: "smoothed", visible: smoothed, line: { color: colours.train, width: 2.4 } }),
+      line({ x, y: t.loss, name: "train loss", mode: few, opacity: smoothed ? (colours.dark ? 0.5 : 0.38) : 1, line: { color: colours.train, width: smoothed ? 1 : 1.7 }, marker: { size: 6 } }),
+      line({ x, y: smoothed ? smooth(t.step, t.mean, v.smoothing) : [], name: "train loss, smoothed", visible: smoothed, line: { color: colours.train, width: 2.4 } }),
       line({ x: hx, y: h.loss, name: "held-out loss", mode: "lines+markers", line: { color: colours.held, width: 1.7 }, marker: { size: h.loss.length > 60 ? 4 : 7, symbol: "diamond" } }),
       line({ x, y: t[v.below], name: BELOW[v.below], yaxis: "y2", connectgaps: true, line: { color: colours.third, width: 1.4 } }),
     ];
     const title = v.x === "seconds" ? (minutes ? "minutes of training" : "seconds of training") : v.x;
     const none = !Array.from(t[v.below] ?? []).some(Number.isFinite);
     const layout = {
-      height: 400, margin: { l: 58, r: 14, t: 10, b: 42 }, uirevision: `loss-${v.x}-${v.log}`, hovermode: "x unified",
+      height: 400, margin: { l: 58, r: 12, t: 12, b: 42 }, uirevision: `loss-${v.x}-${v.log}`, hovermode: "x unified",
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: colours.font, size: 12, color: colours.ink },
       showlegend: true, legend: { x: 1, xanchor: "right", y: 0.995, yanchor: "top", orientation: "v", bgcolor: "rgba(0,0,0,0)" },
       hoverlabel: { bgcolor: colours.dark ? "#2b2f36" : "#ffffff", bordercolor: colours.line, font: { color: colours.ink } },

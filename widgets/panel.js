@@ -32,7 +32,7 @@ function render({ model, el: root, signal: given }) {
   const controls = el("div", {});
   const sheet = el("div", { class: "nbllm-sheet" });
   const asTable = el("button", { type: "button", class: "nbllm-link", onclick: () => changed({ table: !chosen.table }) });
-  const body = el("div", { role: "tabpanel", id: freshId("body") }, el("div", { class: "nbllm-row" }, controls, asTable), sheet);
+  const body = el("div", { role: "tabpanel", id: freshId("body") }, controls, sheet);
   const buttons = Object.entries(TABS).map(([key, name]) =>
     el("button", { type: "button", role: "tab", id: freshId("tab"), "aria-controls": body.id, onclick: () => changed({ tab: key }) }, name));
   const keys = Object.keys(TABS);
@@ -61,7 +61,7 @@ function render({ model, el: root, signal: given }) {
     asTable.textContent = chosen.table ? "show as chart" : "show as table";
     sheet.hidden = drawn;
     root.closest(".nbllm-dashboard")?.classList.toggle("nbllm-no-figure", !drawn);
-    if (drawn) return figure.show(() => tab.figure(palette(root)), now);
+    if (drawn) return figure.show((width) => tab.figure(palette(root), width), now);
     const log = sheet.querySelector(".nbllm-log");
     const followed = !log || log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
     const top = sheet.scrollTop;
@@ -84,16 +84,13 @@ function render({ model, el: root, signal: given }) {
     model.on(`change:${trait}`, hear);
   }
 
-  root.replaceChildren(header(model), list, body);
+  root.replaceChildren(header(model), el("div", { class: "nbllm-row" }, list, asTable), body);
   requestAnimationFrame(() => show(true));
 
   const here = () => { if (root.isConnected && !document.hidden) model.send({ kind: "sign" }); };
   here();
   const beat = setInterval(here, SIGN);
   document.addEventListener("visibilitychange", here, { signal });
-  // Without its kernel the view is dead: the still picture, with the line how to attach again, takes its place.
-  const dead = () => { if (model.comm_live === false) root.closest(".nbllm-dashboard")?.classList.add("nbllm-dead"), root.classList.remove("nbllm-live"); };
-  model.on("comm_live_update", dead);
   return () => {
     controller.abort();
     clearInterval(beat);

@@ -34,16 +34,26 @@ export function train(model) {
 
 export const heldOut = (model) => unpack([model.get("held")], HELD);
 
-// Exponential mean with a time constant of smoothing² / 5 of the run's steps, free of bias at its start; see curves.py.
+// Mean over a window that fades to both sides, so that the smooth curve does not lag behind the other: running_mean of
+// nbllm/plots/curves.py, the same here.
 export function smooth(steps, values, smoothing) {
-  const constant = Math.max((smoothing ** 2 * Math.max(steps[steps.length - 1] - steps[0], 1)) / 5, 1e-9);
-  let total = 0, weight = 0;
-  return values.map((value, row) => {
-    const fade = Math.exp(-(row ? steps[row] - steps[row - 1] : 1) / constant);
-    if (Number.isFinite(value)) {
-      total = total * fade + (1 - fade) * value;
-      weight = weight * fade + (1 - fade);
+  const rows = values.length;
+  const constant = Math.max((smoothing ** 2 * Math.max(steps[rows - 1] - steps[0], 1)) / 10, 1e-9);
+  const total = new Float64Array(rows), weight = new Float64Array(rows);
+  for (const way of [1, -1]) {
+    let sum = 0, mass = 0;
+    for (let i = 0, row = way > 0 ? 0 : rows - 1; i < rows; i += 1, row += way) {
+      const fade = i ? Math.exp(-Math.abs(steps[row] - steps[row - way]) / constant) : 0;
+      sum *= fade;
+      mass *= fade;
+      total[row] += sum;
+      weight[row] += mass;
+      if (Number.isFinite(values[row])) {
+        sum += values[row];
+        mass += 1;
+        if (way > 0) { total[row] += values[row]; weight[row] += 1; }
+      }
     }
-    return weight ? total / weight : NaN;
-  });
+  }
+  return total.map((sum, row) => (weight[row] ? sum / weight[row] : NaN));
 }

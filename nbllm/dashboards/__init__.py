@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["Dashboard", "dashboard"]
+__all__ = ["Dashboard", "dashboard", "warm"]
 
 
 def __getattr__(name: str) -> Any:
@@ -13,3 +13,8 @@ def __getattr__(name: str) -> Any:
 
         return getattr(live, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def warm() -> None:
+    """Import what a live dashboard needs, ahead of its first display: most of a second, for a thread at load time."""
+    from nbllm.dashboards import figure, live, panel  # noqa: F401

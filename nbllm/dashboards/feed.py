@@ -1,7 +1,8 @@
-"""From what Watch knows to what the page draws: plain JSON values and packed numbers, each remade only when it changed."""
+"""From what Watch knows to what the page draws: JSON values and packed numbers, each remade only when it changed."""
 
 from __future__ import annotations
 
+import bisect
 import time
 from typing import Any
 
@@ -9,7 +10,6 @@ import numpy as np
 
 from nbllm.config import ModelConfig, RunConfig
 from nbllm.dashboards.watch import Watch
-from nbllm.plots.curves import x_of
 from nbllm.plots.decimate import Thinned, decimate
 from nbllm.store.status import Status
 
@@ -21,13 +21,16 @@ _MAP_SECONDS = 3.0  # between two sendings of the maps
 
 
 class Feed:
-    """`values`: trait name to value; `refresh` remakes those whose source changed. A value that changed is a new object."""
+    """`values`: trait name to value; `refresh` remakes those whose source changed: what changed is a new object."""
 
     def __init__(self, watch: Watch):
         self.watch = watch
-        self.values: dict[str, Any] = {}
+        self.values: dict[str, Any] = {
+            "base": b"", "tail": b"", "held": b"", "maps": b"", "samples": [], "data": [], "log": [], "probe": {},
+        }  # fmt: skip
         self._thinned = Thinned(watch.metrics.train)
         self._base = (0, 0)  # bucket size and rows of the base that was sent
+        self._held: list[tuple[float, ...]] = []  # step, tokens, seconds, val_loss
         self._resumes = 0
         self._maps_due = False
         self._maps_sent = 0.0
@@ -70,6 +73,7 @@ class Feed:
             self._resumes = resumes
             self._thinned.reset()
             self._base = (0, 0)
+            self._held = []
         whole, rest = self._thinned.whole(), self._thinned.rest()
         size, rows = self._base
         if size != self._thinned.size or len(whole) < rows or len(whole) - rows > _TAIL:
@@ -77,11 +81,24 @@ class Feed:
             self._base = (self._thinned.size, rows)
             self._set("base", whole.tobytes())
         self._set("tail", np.concatenate([whole[rows:], rest]).tobytes())
-        held = np.stack([x_of(metrics, "step"), x_of(metrics, "tokens"), x_of(metrics, "seconds"), metrics.evaluation.array("val_loss")], 1)
-        if len(held) > _HELD:
-            kept, _ = decimate(np.arange(len(held)), held[:, 3], _HELD)
-            held = held[kept.astype(int)]
-        self._set("held", held.tobytes())
+        if len(metrics.evaluation) != len(self._held):
+            self._measure()
+
+    def _measure(self) -> None:
+        """The held-out loss: each measurement stands where the train row of its step does."""
+        table, held = self.watch.metrics.train, self.watch.metrics.evaluation
+        tokens, seconds = table.columns.get("tokens"), table.columns.get("seconds")
+        losses = held.columns.get("val_loss", [])
+        del self._held[len(held) :]
+        for step, loss in zip(held.steps[len(self._held) :], losses[len(self._held) :], strict=False):
+            row = max(bisect.bisect_right(table.steps, step) - 1, 0)
+            place = [column[row] if column and row < len(column) else float(step) for column in (tokens, seconds)]
+            self._held.append((float(step), *place, loss))
+        packed = np.array(self._held, dtype=np.float64).reshape(-1, 4)
+        if len(packed) > _HELD:
+            kept, _ = decimate(np.arange(len(packed)), packed[:, 3], _HELD)
+            packed = packed[kept.astype(int)]
+        self._set("held", packed.tobytes())
 
     def _maps(self) -> None:
         """The probe, and as many of its maps as fit, evenly spaced with the newest, one byte a weight."""
@@ -115,11 +132,15 @@ def pack(values: np.ndarray, kind: str) -> bytes:
 
 
 def page_status(watch: Watch) -> dict[str, Any]:
-    """The header's facts: state, step, steps, seconds left, tokens a second, memory, what is said, the last checkpoint."""
+    """The header's facts: state, step, steps, seconds left, tokens a second, memory, messages, last checkpoint."""
     status, table = watch.status, watch.metrics.train
     step = max(status.step, table.steps[-1] if table.steps else 0)
     per_step, per_second = _pace(watch)
-    left = (status.steps - step) * per_step if status.steps and per_step and status.state in ("training", "paused") else None
+    left = (
+        (status.steps - step) * per_step
+        if status.steps and per_step and status.state in ("training", "paused")
+        else None
+    )
     checkpoints = [m.get("step", 0) for m in watch.metrics.marks if m.get("event") == "checkpoint"]
     commands = sum(m.get("event") == "command" for m in watch.metrics.marks)
     held = watch.metrics.evaluation.columns.get("val_loss", [])
@@ -135,13 +156,21 @@ def page_status(watch: Watch) -> dict[str, Any]:
         "message": status.message,
         "advice": status.advice,
         "error": {"message": str(status.error.get("message", "")), "advice": str(status.error.get("advice", ""))},
-        "lr": status.lr if status.lr is not None else _last(table.columns.get("lr", [])),
+        "lr": _peak_lr(watch),
         "loss": _finite(_last(losses)),
         "held": _finite(_last(held)),
         "checkpoint": checkpoints[-1] if checkpoints else None,
         "commands": commands,
         "seconds": round(status.seconds),
     }
+
+
+def _peak_lr(watch: Watch) -> float | None:
+    """The peak learning rate: as last set while the run went on, else as configured."""
+    for mark in reversed(watch.metrics.marks):
+        if mark.get("event") == "command" and isinstance(mark.get("lr"), int | float):
+            return float(mark["lr"])
+    return watch.config.train.lr if watch.config is not None else watch.status.lr
 
 
 def _pace(watch: Watch) -> tuple[float | None, float | None]:
@@ -187,8 +216,14 @@ def network(config: RunConfig | None, status: Status) -> dict[str, Any]:
     block = "LSTM" if model.kind == "lstm" else f"attention, {model.heads} heads + MLP {model.mlp_units}"
     if model.kind not in ("lstm", "transformer"):
         block = "blocks"
-    chain = [f"{config.tokenizer.kind} tokens", f"embedding {model.width}", f"{model.layers} × ({block})", "norm", "head"]
-    plain = RunConfig().model_dump(mode="json")
+    chain = [
+        f"{config.tokenizer.kind} tokens",
+        f"embedding {model.width}",
+        f"{model.layers} × ({block})",
+        "norm",
+        "head",
+    ]
+    plain = RunConfig.model_validate({}).model_dump(mode="json")
     rows = []
     for name, section in config.model_dump(mode="json").items():
         if isinstance(section, dict) and name != "data":

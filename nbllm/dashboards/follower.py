@@ -1,7 +1,7 @@
 """Follower: one thread a run and process that reads the run folder and hands the news to every view of it.
 
-A view has `offer(feed)`, called from the thread at most ten times a second, and `closed`. The thread ends when the run has
-ended and all was shown, or when no view is left; `wake` starts it again.
+A view has `offer(feed)`, called from the thread at most ten times a second, and `closed`. The thread ends when the run
+has ended and all was shown, or when no view is left; `wake` starts it again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from nbllm.dashboards.feed import Feed
 from nbllm.dashboards.watch import Watch
@@ -35,12 +35,12 @@ class View(Protocol):
 class Follower:
     """Follows one run folder for all its views in this process."""
 
-    _all: dict[Path, Follower] = {}
+    _all: ClassVar[dict[Path, Follower]] = {}
     _guard = threading.Lock()
 
     def __init__(self, folder: RunFolder):
-        self.watch = Watch(folder)
-        self.feed = Feed(self.watch)
+        self._folder = folder
+        self._begin()
         self.lock = threading.RLock()
         self._views: list[View] = []
         self._thread: threading.Thread | None = None
@@ -55,9 +55,15 @@ class Follower:
                 cls._all[key] = cls(RunFolder(Path(folder)))
             return cls._all[key]
 
+    def _begin(self) -> None:
+        self.watch = Watch(self._folder)
+        self.feed = Feed(self.watch)
+
     def look(self) -> bool:
         """Read what is new, and offer it to the views. Whether something was."""
         with self.lock:
+            if self.watch.replaced():
+                self._begin()
             changed = self.watch.look()
             self.feed.refresh(changed)
             for view in list(self._views):
@@ -90,7 +96,9 @@ class Follower:
         """Look now, with a thread of its own again where it had ended."""
         with self.lock:
             if self._thread is None and self._views:
-                self._thread = threading.Thread(target=self._follow, name=f"nbllm-follow-{self.watch.folder.name}", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._follow, name=f"nbllm-follow-{self.watch.folder.name}", daemon=True
+                )
                 self._thread.start()
         self._bell.set()
 

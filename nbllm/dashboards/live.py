@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nbllm.dashboards.feed import Feed
 from nbllm.dashboards.follower import Follower
@@ -12,7 +12,7 @@ from nbllm.dashboards.tiers import Tier, tier
 from nbllm.store.folder import RunFolder
 
 if TYPE_CHECKING:
-    from nbllm.handles import Run
+    from nbllm.handles.run import Run
 
 
 def dashboard(run: Run) -> Dashboard:
@@ -24,7 +24,7 @@ class Dashboard:
     """Everything shown of one run in one cell. `close` takes it down; the run itself goes on."""
 
     # The dashboard that each cell shows, so that running a cell again does not leave its old widgets behind.
-    _of_cell: dict[str, Dashboard] = {}
+    _of_cell: ClassVar[dict[str, Dashboard]] = {}
 
     def __init__(self, run: Run):
         self.run = run
@@ -76,7 +76,7 @@ class Dashboard:
 
         _enable_colab()
         follower = self._follower
-        panel = Panel(self.run, wake=follower.wake, fetch=follower.watch.map)
+        panel = Panel(self.run, wake=follower.wake, fetch=lambda step: follower.watch.map(step))
         with follower.lock:
             panel.offer(follower.feed)
             line = text(follower.watch)
@@ -119,7 +119,7 @@ def _cell() -> str | None:
     if "IPython" not in sys.modules:
         return None
     shell = sys.modules["IPython"].get_ipython()
-    parent = getattr(shell, "get_parent", dict)() if shell is not None else {}
+    parent: Any = getattr(shell, "get_parent", dict)() if shell is not None else {}
     cell = parent.get("metadata", {}).get("cellId") if isinstance(parent, dict) else None
     return str(cell) if cell else None
 

@@ -15,17 +15,17 @@ from nbllm.dashboards.presence import Presence
 from nbllm.errors import NbllmError
 
 if TYPE_CHECKING:
-    from nbllm.handles import Run
+    from nbllm.handles.run import Run
 
 AWAY_STATUS_SECONDS = 30.0
 _VIEW = {
-    "tab": "loss", "x": "step", "log": False, "smoothing": 0.0, "below": "lr", "table": False,
+    "tab": "loss", "x": "step", "log": False, "smoothing": 0.35, "below": "lr", "table": False,
     "layer": 0, "head": 0, "step": None,
 }  # fmt: skip
 
 
 class Panel(anywidget.AnyWidget):
-    """Header, tabs and what stands in them. The thread of a Follower sets the traits; the page sends commands and signs.
+    """Header, tabs and what stands in them. A Follower's thread sets the traits; the page sends commands and signs.
 
     `base` and `tail` are float64 rows (columns of Thinned.COLUMNS) of the train curve; `held` rows of step, tokens,
     seconds, val_loss; `maps` one byte a weight, (kept step, layer, head, query, key).
@@ -40,12 +40,12 @@ class Panel(anywidget.AnyWidget):
     base = traitlets.Bytes().tag(sync=True)
     tail = traitlets.Bytes().tag(sync=True)
     held = traitlets.Bytes().tag(sync=True)
-    samples = traitlets.List().tag(sync=True)
+    samples: traitlets.List[Any] = traitlets.List().tag(sync=True)
     probe = traitlets.Dict().tag(sync=True)
     maps = traitlets.Bytes().tag(sync=True)
     network = traitlets.Dict().tag(sync=True)
-    data = traitlets.List().tag(sync=True)
-    log = traitlets.List().tag(sync=True)
+    data: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    log: traitlets.List[Any] = traitlets.List().tag(sync=True)
     notice = traitlets.Dict().tag(sync=True)
     view = traitlets.Dict(_VIEW).tag(sync=True)
 

@@ -21,6 +21,10 @@ from nbllm.store.status import ENDED
 
 MINUTE = 60.0
 _SAMPLE = 600  # characters
+# JupyterLab writes an error where a widget's kernel is gone; the picture beside it says it better.
+_STYLE = (
+    "<style>.jp-OutputArea:has(.nbllm-saved) .jp-OutputArea-output.jupyter-widgets:not(:has(*)){display:none}</style>"
+)
 
 
 def picture(watch: Watch) -> Picture:
@@ -44,7 +48,10 @@ def facts(watch: Watch) -> list[tuple[str, str]]:
     status, metrics = watch.status, watch.metrics
     step = max(status.step, metrics.train.steps[-1] if metrics.train.steps else 0)
     rows = [("step", f"{step:,}" + (f" / {status.steps:,}" if status.steps else ""))]
-    for name, column in (("loss", metrics.train.columns.get("loss")), ("held-out loss", metrics.evaluation.columns.get("val_loss"))):
+    for name, column in (
+        ("loss", metrics.train.columns.get("loss")),
+        ("held-out loss", metrics.evaluation.columns.get("val_loss")),
+    ):
         if column:
             rows.append((name, f"{column[-1]:.4g}"))
     if status.seconds:
@@ -55,7 +62,9 @@ def facts(watch: Watch) -> list[tuple[str, str]]:
 def clock(seconds: float) -> str:
     """0:41, 12:05, 1:02:03."""
     whole = round(seconds)
-    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}" if whole >= 3600 else f"{whole // 60}:{whole % 60:02}"
+    return (
+        f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}" if whole >= 3600 else f"{whole // 60}:{whole % 60:02}"
+    )
 
 
 def text(watch: Watch) -> str:
@@ -75,9 +84,10 @@ def page(shown: Picture, watch: Watch) -> str:
         f'<td style="text-align:left;padding-right:1.5em">{html.escape(v)}</td>'
         for k, v in shown.facts
     )
+    heading = f"<strong>{name}</strong> &nbsp; {html.escape(summary(watch.config, watch.status))}"
     parts = [
-        f'<div class="nbllm-saved"><p style="margin:4px 0"><strong>{name}</strong> &nbsp; '
-        f"{html.escape(summary(watch.config, watch.status))} &nbsp; <em>{html.escape(shown.state)}</em></p>",
+        f'<div class="nbllm-saved">{_STYLE}',
+        f'<p style="margin:4px 0">{heading} &nbsp; <em>{html.escape(shown.state)}</em></p>',
         svg(shown),
         f'<table style="margin:4px 0"><tbody><tr>{cells}</tr></tbody></table>',
     ]
@@ -85,10 +95,9 @@ def page(shown: Picture, watch: Watch) -> str:
         message = f"{watch.status.error.get('message', '')} {watch.status.error.get('advice', '')}"
         parts.append(f'<p style="margin:4px 0">{html.escape(message)}</p>')
     if shown.sample:
-        parts.append(
-            '<pre style="white-space:pre-wrap;margin:4px 0;max-height:9em;overflow:auto">'
-            f'<span style="color:{QUIET}">{html.escape(clip(shown.prompt, _SAMPLE))}</span>{html.escape(shown.sample)}</pre>'
-        )
+        prompt = html.escape(clip(shown.prompt, _SAMPLE))
+        parts.append('<pre style="white-space:pre-wrap;margin:4px 0;max-height:9em;overflow:auto">')
+        parts.append(f'<span style="color:{QUIET}">{prompt}</span>{html.escape(shown.sample)}</pre>')
     parts.append(
         f'<p style="margin:4px 0;opacity:.7">A picture of the last state. To see it live and control it, run: '
         f"<code>%llm_attach {name}</code></p></div>"
@@ -108,8 +117,9 @@ def bundle(watch: Watch, *, with_png: bool = True) -> dict[str, str]:
 class Snapshot:
     """The display that holds the picture: sent first by `show`, then by `offer` from the follower's thread.
 
-    Beside live widgets it is sent on pause, at the end and once a minute. Where nothing else can be shown (`alone`), every
-    two seconds at first and ever slower in a long run, so that an hour unseen stays small, and without the PNG in between.
+    Beside live widgets it is sent when the state changes (a pause, the end) and once a minute. Where nothing else can
+    be shown (`alone`), every two seconds at first and ever slower in a long run, so that an hour unseen stays small, and
+    without the PNG in between.
     """
 
     def __init__(self, alone: bool):
@@ -124,21 +134,21 @@ class Snapshot:
         """The first display, in the cell that runs now."""
         self._context = contextvars.copy_context()
         self._state = watch.status.state
-        self._publish(bundle(watch), update=False)
+        # Drawing takes a moment that the first picture of a live run is not worth: others follow.
+        self._publish(bundle(watch, with_png=watch.status.state in ENDED), update=False)
 
     def offer(self, feed: Feed) -> None:
         """Send the picture again where it is time to."""
         watch = feed.watch
         now = time.monotonic()
         state = watch.status.state
-        turned = state != self._state and (state == "paused" or state in ENDED)
-        self._state = state
+        turned = state != self._state and (now - self._sent >= 1 or state in ENDED)
         pace = min(15.0, max(2.0, (now - self._began) / 60)) if self.alone else MINUTE
         live = state not in ENDED and state != "paused"
         if not turned and not (live and now - self._sent >= pace):
             return
         with_png = turned or now - self._pictured >= MINUTE or not self.alone
-        self._sent = now
+        self._sent, self._state = now, state
         if with_png:
             self._pictured = now
         data = bundle(watch, with_png=with_png)

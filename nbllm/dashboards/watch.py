@@ -1,4 +1,4 @@
-"""Watch: what a run folder says, kept up with by small looks. No threads, no widgets: it reads, and knows what changed."""
+"""Watch: what a run folder says, kept up with by small looks. No threads, no widgets: it reads and tells changes."""
 
 from __future__ import annotations
 
@@ -50,19 +50,31 @@ class Watch:
         self._events = EventReader(folder.metrics)
         self._sampled = EventReader(folder.samples)
         self._stamps: dict[str, Any] = {}
+        self._file: tuple[int, int] | None = None  # inode and size of metrics.jsonl
         self._lock_looked = 0.0
         self._probe_looked = 0.0
+
+    def replaced(self) -> bool:
+        """Whether another run now lies in the folder: its metrics are another file, or a shorter one."""
+        try:
+            info = os.stat(self.folder.metrics)
+            now: tuple[int, int] | None = (info.st_ino, info.st_size)
+        except OSError:
+            now = None
+        before, self._file = self._file, now
+        return before is not None and (now is None or now[0] != before[0] or now[1] < before[1])
 
     def look(self) -> set[str]:
         """Take in what is new; of status, metrics, samples, probes, log, config, facts."""
         parts = {
             "config": self._look_config, "facts": self._look_facts, "metrics": self._look_metrics,
-            "samples": self._look_samples, "probes": self._look_probes, "log": self._look_log, "status": self._look_status,
+            "samples": self._look_samples, "probes": self._look_probes, "log": self._look_log,
+            "status": self._look_status,
         }  # fmt: skip
         return {name for name, look in parts.items() if look()}
 
     def map(self, step: int) -> np.ndarray | None:
-        """The map of that step, (layer, head, query, key) or (layer, gate, time, unit), in 0..1; None where it is gone."""
+        """The map of that step, (layer, head, query, key) or (layer, gate, time, unit); None where it is gone."""
         try:
             with np.load(self.folder.probes / f"step-{step}.npz", allow_pickle=False) as file:
                 return np.asarray(file[self.probes.kind], dtype=np.float32)

@@ -21,7 +21,17 @@ from pathlib import Path
 
 VERSION = 1  # raised when a corpus here changes, so that tokens kept of the old one are not used
 _ENOUGH = 20  # fewer source files than this: the standard library is not there as source
-_SKIPPED = {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__", "lib2to3", "pydoc_data", "turtledemo"}
+_SKIPPED = {
+    "test",
+    "tests",
+    "idle_test",
+    "site-packages",
+    "dist-packages",
+    "__pycache__",
+    "lib2to3",
+    "pydoc_data",
+    "turtledemo",
+}
 
 
 def python_docs() -> Iterator[str]:

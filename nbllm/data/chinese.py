@@ -1,10 +1,11 @@
-"""Chinese paragraphs for lessons and tests: the names of Unicode's CLDR (languages, places, currencies, units, dates and
-numbers, by way of Babel) set into a small grammar of our own. Every paragraph keeps to one scene, so that a model has
-something to learn beyond single words. Deterministic: the same seed and the same Babel give the same text.
+"""Chinese paragraphs for lessons and tests: the names of Unicode's CLDR (languages, places, currencies, units, dates
+and numbers, by way of Babel) set into a small grammar of our own. Every paragraph keeps to one scene, so that a model
+has something to learn beyond single words. Deterministic: the same seed and the same Babel give the same text.
 """
 
 from __future__ import annotations
 
+import functools
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -16,32 +17,34 @@ from babel.numbers import format_decimal, format_percent
 from babel.units import format_unit
 
 PARAGRAPHS = 4000
-_SPOKEN = "en fr de es it pt ru ja ko ar hi th vi id tr el nl sv fi pl cs hu da nb he fa ur bn ta sw ms uk ro".split()
-_MONEY = "CNY USD EUR JPY GBP KRW THB CHF SEK CAD AUD NZD SGD INR BRL MXN".split()
+_SPOKEN = "en fr de es it pt ru ja ko ar hi th vi id tr el nl sv fi pl cs hu da nb he fa ur bn ta sw ms uk ro"
+_MONEY = "CNY USD EUR JPY GBP KRW THB CHF SEK CAD AUD NZD SGD INR BRL MXN"
 _PLACES = (
-    "CN JP KR TH VN MY SG ID IN NP EG KE MA ZA FR DE IT ES PT GR NL BE CH AT SE NO FI DK IS IE PL CZ HU TR CA US MX BR AR CL PE AU NZ"
-).split()
+    "CN JP KR TH VN MY SG ID IN NP EG KE MA ZA FR DE IT ES PT GR NL BE "
+    "CH AT SE NO FI DK IS IE PL CZ HU TR CA US MX BR AR CL PE AU NZ"
+)
 
-# Words of the grammar. {slots} are filled by `_Scene`; a nested choice is written 甲|乙.
+# Words of the grammar.
 _WORDS = {
-    "name": "小明 小红 小华 小丽 阿强 李雷 韩梅梅 王芳 张伟 刘洋 陈静 杨光 赵敏 周杰 吴悠 孙晴 林夏 何苗 高远 郭佳".split(),
-    "kin": "妈妈 爸爸 爷爷 奶奶 姐姐 哥哥 弟弟 妹妹 叔叔 阿姨 老师 邻居 朋友 同学 同事".split(),
-    "food": "米饭 面条 饺子 包子 豆腐 青菜 鸡蛋 牛肉 鱼汤 西瓜 苹果 香蕉 葡萄 橙子 馒头 粥 火锅 月饼 汤圆 烤鸭".split(),
-    "drink": "绿茶 红茶 咖啡 牛奶 豆浆 果汁 热水 酸奶".split(),
-    "animal": "猫 狗 兔子 小鸟 金鱼 马 羊 牛 鸭子 乌龟 松鼠 蝴蝶".split(),
-    "plant": "荷花 菊花 梅花 桃树 柳树 竹子 松树 银杏 桂花 向日葵 兰花 茉莉".split(),
-    "weather": "晴天 多云 小雨 大雨 下雪 刮风 有雾 阴天".split(),
-    "feel": "高兴 兴奋 安静 放心 感动 自豪 有点累 好奇 满意 平静".split(),
-    "subject": "语文 数学 英语 历史 地理 物理 化学 生物 音乐 美术".split(),
-    "place": "公园 图书馆 学校 车站 市场 博物馆 河边 山上 海边 医院 书店 饭馆 广场 花园 机场 村子".split(),
-    "vehicle": "火车 公交车 地铁 飞机 自行车 轮船 出租车".split(),
-    "book": "一本小说 一本诗集 一本字典 一本地图册 一本科普书 一份报纸 一本旧相册".split(),
-    "color": "红色 蓝色 绿色 黄色 白色 黑色 紫色 橙色 灰色".split(),
-    "season": "春天 夏天 秋天 冬天".split(),
-    "part": "清晨 上午 中午 下午 傍晚 晚上".split(),
-    "skill": "写字 画画 下棋 游泳 唱歌 弹琴 做饭 跑步 摄影 编程 讲故事 打乒乓球".split(),
+    "name": "小明 小红 小华 小丽 阿强 李雷 韩梅梅 王芳 张伟 刘洋 陈静 杨光 赵敏 周杰 吴悠 孙晴 林夏 何苗 高远 郭佳",
+    "kin": "妈妈 爸爸 爷爷 奶奶 姐姐 哥哥 弟弟 妹妹 叔叔 阿姨 老师 邻居 朋友 同学 同事",
+    "food": "米饭 面条 饺子 包子 豆腐 青菜 鸡蛋 牛肉 鱼汤 西瓜 苹果 香蕉 葡萄 橙子 馒头 粥 火锅 月饼 汤圆 烤鸭",
+    "drink": "绿茶 红茶 咖啡 牛奶 豆浆 果汁 热水 酸奶",
+    "animal": "猫 狗 兔子 小鸟 金鱼 马 羊 牛 鸭子 乌龟 松鼠 蝴蝶",
+    "plant": "荷花 菊花 梅花 桃树 柳树 竹子 松树 银杏 桂花 向日葵 兰花 茉莉",
+    "weather": "晴天 多云 小雨 大雨 下雪 刮风 有雾 阴天",
+    "feel": "高兴 兴奋 安静 放心 感动 自豪 有点累 好奇 满意 平静",
+    "subject": "语文 数学 英语 历史 地理 物理 化学 生物 音乐 美术",
+    "place": "公园 图书馆 学校 车站 市场 博物馆 河边 山上 海边 医院 书店 饭馆 广场 花园 机场 村子",
+    "vehicle": "火车 公交车 地铁 飞机 自行车 轮船 出租车",
+    "book": "一本小说 一本诗集 一本字典 一本地图册 一本科普书 一份报纸 一本旧相册",
+    "color": "红色 蓝色 绿色 黄色 白色 黑色 紫色 橙色 灰色",
+    "season": "春天 夏天 秋天 冬天",
+    "part": "清晨 上午 中午 下午 傍晚 晚上",
+    "skill": "写字 画画 下棋 游泳 唱歌 弹琴 做饭 跑步 摄影 编程 讲故事 打乒乓球",
 }
 
+# What a paragraph is about. {slots} are filled by `_grammar`; a choice is written {甲|乙}.
 _SCENES = {
     "travel": (
         "{date}，{name}坐{vehicle}从{territory}去{territory}。",
@@ -110,7 +113,7 @@ def paragraphs(seed: int = 2026, count: int = PARAGRAPHS) -> Iterator[str]:
     names = sorted(_SCENES)
     for _ in range(count):
         sentences = _SCENES[draw.choice(names)]
-        person, folk = draw.choice(_WORDS["name"]), draw.choice(_WORDS["kin"])
+        person, folk = draw.choice(_WORDS["name"].split()), draw.choice(_WORDS["kin"].split())
         kept = [sentences[0], *draw.sample(sentences[1:], draw.randint(3, len(sentences) - 1))]
         yield "".join(_fill(s.replace("{name}", person).replace("{kin}", folk), grammar, draw) for s in kept)
 
@@ -136,9 +139,9 @@ def _fill(sentence: str, grammar: dict[str, Callable[[], str]], draw: random.Ran
 def _grammar(draw: random.Random) -> dict[str, Callable[[], str]]:
     """A function that draws a word for each slot."""
     zh = Locale("zh", script="Hans")
-    languages = [zh.languages[c] for c in _SPOKEN if c in zh.languages]
-    territories = [zh.territories[c] for c in _PLACES if c in zh.territories]
-    currencies = {c: zh.currencies[c] for c in _MONEY if c in zh.currencies}
+    languages = [zh.languages[c] for c in _SPOKEN.split() if c in zh.languages]
+    territories = [zh.territories[c] for c in _PLACES.split() if c in zh.territories]
+    currencies = {c: zh.currencies[c] for c in _MONEY.split() if c in zh.currencies}
 
     def unit(name: str, low: float, high: float, digits: int = 0) -> Callable[[], str]:
         def draw_one() -> str:
@@ -183,5 +186,5 @@ def _grammar(draw: random.Random) -> dict[str, Callable[[], str]]:
         "temperature": unit("temperature-celsius", -5, 36),
     }
     for slot, words in _WORDS.items():
-        grammar[slot] = lambda words=words: draw.choice(words)  # type: ignore[misc]
+        grammar[slot] = functools.partial(draw.choice, words.split())
     return grammar

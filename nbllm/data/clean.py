@@ -14,7 +14,7 @@ from nbllm.data.near_duplicates import NearDuplicates
 from nbllm.data.readers import Record
 
 _JUDGED = 20_000  # characters that the language of a document is judged by
-_CONTROL = {c: None for c in (*range(9), 11, 12, *range(14, 32), *range(127, 160), 0xFEFF)}
+_CONTROL = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(127, 160), 0xFEFF))
 
 # First and last code points of a script's letters.
 _HAN = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x323AF))

@@ -5,7 +5,7 @@ UTF-8 with the byte 0xFF between documents: a byte that UTF-8 never uses, so no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,12 +25,12 @@ class Part:
     path: Path
     start: int = 0
     end: int = 0  # bytes, marks included
-    bytes: int = 0  # of the text alone
+    text_bytes: int = 0  # of the text alone
     characters: int = 0
     documents: int = 0
 
     def blocks(self) -> Iterator[bytes]:
-        """Blocks of about a megabyte, cut at line ends or between documents where there is one, else between characters."""
+        """Blocks of about a megabyte, cut at line ends or between documents, else between characters."""
         with self.path.open("rb") as file:
             file.seek(self.start)
             left, held = self.end - self.start, b""
@@ -68,15 +68,14 @@ def write_corpus(
     folder: Path,
     held_out: float,
     by_document: bool,
-    told: Callable[[int], None],
 ) -> tuple[Part, Part]:
     """Write the records and cut them: (training, held out), which never share a character.
 
-    by_document: every k-th document is held out, spread evenly. Otherwise the tail is: the last `held_out` of the characters, so
-    the held-out text is the same whatever the tokenizer. `told(bytes so far)` is called at every record.
+    by_document: every k-th document is held out, spread evenly. Otherwise the tail is: the last `held_out` of the
+    characters, so the held-out text is the same whatever the tokenizer.
     """
     train, held = Part(folder / "corpus.train"), Part(folder / "corpus.held_out")
-    number, written = 0, 0
+    number = 0
     with train.path.open("wb") as train_file, held.path.open("wb") as held_file:
         started = True
         for record in records:
@@ -88,13 +87,11 @@ def write_corpus(
             encoded = record.text.encode("utf-8", errors="replace")
             file.write(encoded)
             part.end += len(encoded)
-            part.bytes += len(encoded)
+            part.text_bytes += len(encoded)
             part.characters += len(record.text)
             part.documents += started
             started = not record.continues
             number += started
-            written += len(encoded)
-            told(written)
     if not by_document:
         train, held = _cut_tail(train, held_out)
     return train, held
@@ -116,7 +113,7 @@ def _cut_tail(whole: Part, held_out: float) -> tuple[Part, Part]:
             start, first_whole = place + cut, whole.documents - documents
             train = Part(whole.path, 0, start, text_bytes, keep, documents)
             rest = whole.characters - keep
-            held = Part(whole.path, start, whole.end, whole.bytes - text_bytes, rest, first_whole + 1)
+            held = Part(whole.path, start, whole.end, whole.text_bytes - text_bytes, rest, first_whole + 1)
             return train, held
         characters += count
         documents += int(marks.sum())

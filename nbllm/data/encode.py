@@ -24,7 +24,7 @@ _MARK_CODE = 0xDC00 + MARK[0]  # what the byte between documents becomes under "
 def encode_part(
     part: Part, tokenizer: Tokenizer, path: Path, fingerprint: str, told: Callable[[int], None]
 ) -> tuple[TokenFile, int]:
-    """The token file of a part, and how many of its tokens are unknown. `told(bytes so far)` is called at every block."""
+    """The token file of a part, and how many of its tokens are unknown; `told(bytes so far)` is called a block."""
     encode = encoder(tokenizer)
     unknown, unknown_count, done = unknown_id(tokenizer), 0, 0
     with TokenWriter(path, tokenizer.get_vocab_size(), fingerprint) as writer:
@@ -35,7 +35,7 @@ def encode_part(
                 unknown_count += int((ids == unknown).sum())
             done += len(block)
             told(done)
-        writer.bytes, writer.characters, writer.documents = part.bytes, part.characters, part.documents
+        writer.bytes, writer.characters, writer.documents = part.text_bytes, part.characters, part.documents
         return writer.close(), unknown_count
 
 
@@ -57,23 +57,28 @@ _BYTE_PRE_TOKENIZER = {"type": "ByteLevel", "add_prefix_space": False, "trim_off
 def _byte_table(tokenizer: Tokenizer) -> Callable[[bytes], np.ndarray]:
     """(256,) id of each byte; the mark's place holds the end of a document."""
     table = np.array([tokenizer.token_to_id(c) for c in BYTE_TO_CHARACTER], dtype=np.uint16)
-    table[MARK[0]] = end_id(tokenizer)
+    table[MARK[0]] = _known(end_id(tokenizer))
     return lambda block: table[np.frombuffer(block, dtype=np.uint8)]
 
 
 def _character_table(tokenizer: Tokenizer) -> Callable[[bytes], np.ndarray]:
     """(0x110000,) id of each code point, unknown ones included; the mark is the surrogate that no text holds."""
-    table = np.full(0x110000, unknown_id(tokenizer), dtype=np.uint32)
+    table = np.full(0x110000, _known(unknown_id(tokenizer)), dtype=np.uint32)
     for token, i in tokenizer.get_vocab(with_added_tokens=False).items():
         if len(token) == 1:
             table[ord(token)] = i
-    table[_MARK_CODE] = end_id(tokenizer)
+    table[_MARK_CODE] = _known(end_id(tokenizer))
 
     def encode(block: bytes) -> np.ndarray:
         text = block.decode("utf-8", errors="surrogateescape")
         return table[np.frombuffer(text.encode("utf-32-le", errors="surrogatepass"), dtype=np.uint32)]
 
     return encode
+
+
+def _known(token_id: int | None) -> int:
+    assert token_id is not None, "our own character and byte tokenizers have this token"
+    return token_id
 
 
 def _batches(tokenizer: Tokenizer) -> Callable[[bytes], np.ndarray]:

@@ -1,10 +1,10 @@
 """Which encoding a text file is in, and strict decoding in bounded memory.
 
-UTF-8 and UTF-16 are certain: a byte order mark, valid UTF-8 to the end, or the zero bytes of UTF-16. Of the old encodings,
-GB18030 and cp1252 are told apart by the bytes themselves, because statistics fail on short texts: nearly every character
-of Chinese text lies in the first level of GB 2312 (lead byte B0-D7, trail byte A1-FE), and the accents of
-cp1252 stand alone among ASCII letters. What is neither goes to charset-normalizer, whose guess is taken for these two and
-offered as advice for any other.
+UTF-8 and UTF-16 are certain: a byte order mark, valid UTF-8 to the end, or the zero bytes of UTF-16. Of the old
+encodings, GB18030 and cp1252 are told apart by the bytes themselves, because statistics fail on short texts: nearly
+every character of Chinese text lies in the first level of GB 2312 (lead byte B0-D7, trail byte A1-FE), and the accents
+of cp1252 stand alone among ASCII letters. What is neither goes to charset-normalizer, whose guess is taken for these
+two and offered as advice for any other.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_BROKEN_UTF8 = 8  # so many valid multi-byte characters before the first fault: UTF-8 that was damaged, no other encoding
+_BROKEN_UTF8 = (
+    8  # so many valid multi-byte characters before the first fault: UTF-8 that was damaged, no other encoding
+)
 _PAIR = re.compile(rb"[\x81-\xfe][\x40-\x7e\x80-\xfe]")
 _COMMON_PAIR = re.compile(rb"[\xa1-\xa3\xb0-\xd7][\xa1-\xfe]")
 
@@ -81,7 +83,7 @@ def decode_stream(stream: BinaryIO, encoding: str, name: str) -> Iterator[str]:
 def _scan(opener: Callable[[], BinaryIO], name: str) -> str:
     """UTF-8 when the whole file is valid; otherwise a guess from the text around the first fault."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    offset, wide = 0, 0
+    offset, wide, before = 0, 0, b""
     with opener() as stream:
         while True:
             chunk = stream.read(CHUNK)
@@ -91,18 +93,23 @@ def _scan(opener: Callable[[], BinaryIO], name: str) -> str:
             except UnicodeDecodeError as error:
                 whole = held + chunk
                 wide += _count_wide(whole[: error.start].decode("utf-8"))
-                at = offset - len(held) + error.start
+                at, byte = offset - len(held) + error.start, whole[error.start]
                 if wide >= _BROKEN_UTF8:
-                    raise _fault(name, whole[error.start], at, "utf-8", "gb18030") from None
-                start = whole.rfind(b"\n", 0, error.start) + 1
-                sample = whole[start : start + SAMPLE]
-                if len(whole) > start + SAMPLE and b"\n" in sample[error.start - start :]:
-                    sample = sample[: sample.rfind(b"\n")]
-                return _guess(sample, name, whole[error.start], at)
+                    raise _fault(name, byte, at, "utf-8", "gb18030") from None
+                return _guess(_around(before + chunk, len(before) - len(held) + error.start), name, byte, at)
             offset += len(chunk)
+            before = chunk[-SAMPLE:] if chunk else before
             wide += _count_wide(text)
             if not chunk:
                 return "utf-8"
+
+
+def _around(data: bytes, fault: int) -> bytes:
+    """The text about a fault, from the start of its line; whole lines where it is cut short."""
+    start = data.rfind(b"\n", 0, fault) + 1
+    sample = data[start : start + SAMPLE]
+    cut = sample.rfind(b"\n", fault - start)
+    return sample[:cut] if len(data) > start + SAMPLE and cut > 0 else sample
 
 
 def _count_wide(text: str) -> int:
@@ -115,8 +122,8 @@ def _guess(sample: bytes, name: str, byte: int, offset: int) -> str:
     if pairs and common > 0.7 * len(pairs) and _decodes(sample, "gb18030"):
         return "gb18030"
     high = sum(1 for b in sample if b >= 0x80)
-    letters = sum(1 for b in sample if b >= 0xC0 or chr(b).isalpha() and b < 0x80)
-    if high < 0.4 * letters and _decodes(sample, "cp1252"):
+    letters = sum(1 for b in sample if b >= 0xC0 or (b < 0x80 and chr(b).isalpha()))
+    if high <= 0.5 * letters and _decodes(sample, "cp1252"):
         return "cp1252"
     from charset_normalizer import from_bytes
 

@@ -21,8 +21,8 @@ FREE_BYTES = 32 << 20
 # What a suffix is read as.
 FORMATS = {
     **dict.fromkeys(
-        (".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org", ".adoc", ".srt", ".log", ".py", ".r", ".jl", ".js",
-         ".ts", ".c", ".h", ".cpp", ".hpp", ".java", ".go", ".rs", ".rb", ".sh", ".sql", ".css"),
+        (".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org", ".adoc", ".srt", ".log", ".py", ".r", ".jl",
+         ".js", ".ts", ".c", ".h", ".cpp", ".hpp", ".java", ".go", ".rs", ".rb", ".sh", ".sql", ".css"),
         "text",
     ),
     ".html": "html", ".htm": "html", ".xhtml": "html", ".ipynb": "notebook",
@@ -57,7 +57,7 @@ def members(path: Path, wanted: str) -> Iterator[Member]:
     """The readable files in `path`: itself, or what a .gz or .zip holds."""
     suffix = path.suffix.lower()
     if suffix == ".gz":
-        yield Member(path.name, format_of(path.stem, wanted), lambda: _bounded(gzip.open(path, "rb"), path))
+        yield Member(path.name, format_of(path.stem, wanted), lambda: _bounded(gzip.GzipFile(path), path))
     elif suffix == ".zip":
         yield from _zip_members(path, wanted)
     else:
@@ -104,9 +104,10 @@ def _zip_members(path: Path, wanted: str) -> Iterator[Member]:
 
 def _check(size: int, path: Path) -> None:
     packed = path.stat().st_size
-    if size > MAX_EXPANDED or (size > FREE_BYTES and size > MAX_RATIO * packed):
+    bound = min(MAX_EXPANDED, max(FREE_BYTES, MAX_RATIO * packed))
+    if size > bound:
         raise DataError(
-            f"{path.name} ({packed:,} bytes) expands beyond {min(MAX_EXPANDED, max(FREE_BYTES, MAX_RATIO * packed)):,} bytes.",
+            f"{path.name} ({packed:,} bytes) expands beyond {bound:,} bytes.",
             "Unpack it yourself, if you trust it, and give the folder.",
         )
 

@@ -1,8 +1,9 @@
 """Near duplicates by MinHash and locality-sensitive hashing, in bounded memory.
 
-Broder, "On the resemblance and containment of documents" (1997): the share of equal minima of random hashes over two sets of
-shingles estimates their Jaccard similarity. Bands of minima (Leskovec et al., "Mining of massive datasets", ch. 3) find the
-earlier documents worth comparing: with 16 bands of 4, a pair at similarity 0.8 meets in one band with probability 0.9998.
+Broder, "On the resemblance and containment of documents" (1997): the share of equal minima of random hashes over two
+sets of shingles estimates their Jaccard similarity. Bands of minima (Leskovec et al., "Mining of massive datasets",
+ch. 3) find the earlier documents worth comparing: with 16 bands of 4, a pair at similarity 0.8 meets in a band with
+probability 0.9998.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ def write_records(
 ) -> int:
     """Write `{"text": ...}` a line and return how many. `progress(bytes written)` is called beyond 200 MB.
 
-    `thing`: a pandas DataFrame or Series, a list of strings or of dicts, or a `datasets.Dataset`. The file appears only when it
-    is whole. Raises DataError for another type, a wrong column, or no text at all.
+    `thing`: a pandas DataFrame or Series, a list of strings or of dicts, or a `datasets.Dataset`. The file
+    appears only when it is whole. Raises DataError for another type, a wrong column, or no text at all.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")

@@ -69,7 +69,9 @@ def cell_text(value: Any, column: str, where: str) -> str | None:
         return value
     if isinstance(value, float) and value != value:
         return None
-    raise DataError(f"Column '{column}' holds {type(value).__name__}, not text ({where}).", "Choose another text_column.")
+    raise DataError(
+        f"Column '{column}' holds {type(value).__name__}, not text ({where}).", "Choose another text_column."
+    )
 
 
 def pieces(text: str) -> Iterator[Record]:
@@ -131,7 +133,10 @@ class _Strip(html.parser.HTMLParser):
     """Keeps the text of a page: no tags, no scripts, a line end for each block."""
 
     SILENT = ("script", "style", "template", "svg")
-    BLOCKS = frozenset("p div br li tr td th h1 h2 h3 h4 h5 h6 section article header footer table ul ol pre title".split())
+    BLOCKS = (
+        *("p", "div", "br", "li", "ul", "ol", "tr", "td", "th", "table", "h1", "h2", "h3", "h4", "h5", "h6"),
+        *("section", "article", "header", "footer", "pre", "title"),
+    )
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -183,7 +188,8 @@ def _json_lines(member: Member, data: DataConfig) -> Iterator[tuple[int, Any]]:
                 yield number, json.loads(line)
             except (ValueError, RecursionError):
                 raise DataError(
-                    f"{member.name} line {number:,} is not JSON.", "JSONL has one JSON object a line; or use format: text."
+                    f"{member.name} line {number:,} is not JSON.",
+                    "JSONL has one JSON object a line; or use format: text.",
                 ) from None
 
 

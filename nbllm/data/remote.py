@@ -144,9 +144,7 @@ def dataset(data: DataConfig, base: Path) -> Any:
             found = datasets.load_from_disk(str(folder))
         else:
             local = datasets.DownloadConfig(local_files_only=not data.allow_download)
-            found = datasets.load_dataset(
-                name, data.dataset_config, split=data.dataset_split, download_config=local
-            )
+            found = datasets.load_dataset(name, data.dataset_config, split=data.dataset_split, download_config=local)
     except NbllmError:
         raise
     except Exception as error:  # the library raises many kinds, from five packages

@@ -22,7 +22,7 @@ from typing import Any
 from nbllm.config import DataConfig
 from nbllm.data import members as files
 from nbllm.data import remote
-from nbllm.data.encodings import is_binary
+from nbllm.data.encodings import find_encoding, is_binary
 from nbllm.data.members import FORMATS, TEXT_LIKE
 from nbllm.data.readers import Record, columns_of, pieces, read_member, text_column
 from nbllm.errors import DataError, did_you_mean
@@ -48,8 +48,8 @@ class SourceInfo:
 def check_source(data: DataConfig, base: Path, cache: Path | None = None) -> SourceInfo:
     """Does the source exist, how large is it, what columns has it? Reads no more than the first lines.
 
-    Relative paths start at `base`. Raises DataError: no such file (with near names), empty, nothing readable in a folder,
-    a binary file, a wrong column, a download not agreed to.
+    Relative paths start at `base`. Raises DataError: no such file (with near names), empty, nothing readable in a
+    folder, a binary file, a wrong column, a download not agreed to.
     """
     if data.source.startswith("hf:"):
         return _check_dataset(data, base)
@@ -111,6 +111,16 @@ def identity(data: DataConfig, base: Path, cache: Path | None = None) -> list[An
         return ["corpus", data.source, builtin.VERSION, platform.python_version()]
     _, paths = find_files(data, base, cache)
     return ["files", *([path.name, path.stat().st_size, _digest(path)] for path in paths)]
+
+
+def encoding_of(data: DataConfig, base: Path, cache: Path | None = None) -> str | None:
+    """Encoding of the source's first text file; None for what is not a file of text."""
+    if data.source.startswith("hf:") or data.source in CORPORA:
+        return None
+    member = next(files.members(find_files(data, base, cache)[1][0], data.format))
+    if member.format == "parquet":
+        return None
+    return data.encoding or find_encoding(member.open, member.name)
 
 
 def find_files(data: DataConfig, base: Path, cache: Path | None = None) -> tuple[str, list[Path]]:

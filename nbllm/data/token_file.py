@@ -48,9 +48,13 @@ class TokenFile:
             file = cls(path=path, **meta)
             size = path.stat().st_size
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"The token file {path} is missing or damaged: {error}.", "Prepare the run again.") from None
+            raise DataError(
+                f"The token file {path} is missing or damaged: {error}.", "Prepare the run again."
+            ) from None
         if size != file.tokens * np.dtype(file.dtype).itemsize:
-            raise DataError(f"The token file {path} has {size:,} bytes, not what its JSON says.", "Prepare the run again.")
+            raise DataError(
+                f"The token file {path} has {size:,} bytes, not what its JSON says.", "Prepare the run again."
+            )
         return file
 
     def ids(self) -> np.ndarray:
@@ -95,7 +99,9 @@ class TokenWriter:
     def __enter__(self) -> TokenWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if not self._file.closed:
             self._file.close()
             self._part.unlink(missing_ok=True)

@@ -5,8 +5,8 @@
     word   words, Chinese ones too; a word outside the vocabulary falls apart into the fewest known pieces
     bpe    byte-level byte pair encoding (Sennrich et al. 2016; Radford et al. 2019), learned on the corpus
 
-Two special tokens at most: <unk> where the kind needs one, and <eos>, the end of a document. Text that happens to contain the
-characters `<eos>` is text: it never becomes the special token.
+Two special tokens at most: <unk> where the kind needs one, and <eos>, the end of a document. Text that happens to
+contain the characters `<eos>` is text: it never becomes the special token.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def unknown_id(tokenizer: Tokenizer) -> int | None:
 
 
 def char(config: TokenizerConfig, texts: Iterator[str]) -> Tokenizer:
-    """Every character of the texts, in the order of code points. (A BPE model without merges: it cuts into characters.)"""
+    """Every character of the texts, in the order of code points. A BPE model without merges cuts into characters."""
     counts: Counter[str] = Counter()
     normalizer = _normalizer(config)
     for text in texts:
@@ -119,7 +119,7 @@ def bpe(config: TokenizerConfig, texts: Iterator[str]) -> Tokenizer:
 def word(config: TokenizerConfig, texts: Iterator[str]) -> Tokenizer:
     """The commonest words of the texts, and every character of them.
 
-    A Unigram model (Kudo 2018) whose scores make it choose the cut with the fewest pieces, and among those the likeliest:
+    A Unigram model (Kudo 2018) whose scores make it choose the cut with the fewest pieces, of those the likeliest:
     each piece costs between 10 and 19, so that one piece is always better than two. A space before a word belongs to
     the word, so that decoding gives back the same text.
     """
@@ -189,8 +189,9 @@ def token_strings(tokenizer: Tokenizer, ids: Iterable[int]) -> list[str]:
     labels = []
     for token_id in ids:
         token_id = int(token_id)
-        label = tokenizer.id_to_token(token_id) or f"⟨{token_id}⟩"
-        if token_id not in special:
+        token = tokenizer.id_to_token(token_id)
+        label = f"⟨{token_id}⟩" if token is None else token
+        if token is not None and token_id not in special:
             if byte_level:
                 label = token_bytes(tokenizer, token_id).decode("utf-8", errors="nbllm_show_bytes")
             label = label.replace("▁", " ").replace("\n", "⏎").replace("\t", "⇥").replace("\r", "␍")

@@ -13,8 +13,8 @@ from typing import Any
 
 LONGEST = 32  # characters of a word that may enter a vocabulary
 
-# A run of Han characters; a word with the space before it; a line feed; a run of blanks that leaves its last space to the
-# word after it; any other blank; any other sign. Together they match every character, so nothing of a text is lost.
+# A run of Han characters; a word with the space before it; a line feed; a run of blanks that leaves its last space to
+# the word after it; any other blank; any other sign. Together they match every character, so nothing of a text is lost.
 # Written twice: for Oniguruma, which the tokenizer uses, and for Python, which counts.
 _HAN = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x323AF))
 _ONIGURUMA_HAN = "".join(rf"\x{{{a:X}}}-\x{{{b:X}}}" for a, b in _HAN)

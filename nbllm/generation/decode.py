@@ -40,8 +40,8 @@ def stream(
 ) -> Iterator[Piece]:
     """The continuation of the prompt, piece by piece as it is written.
 
-    Only whole characters are given, and nothing is ever taken back: text that may begin a stop string waits. `seed` makes it
-    repeatable. Raises ModelError at once, not at the first piece, for a setting out of range.
+    Only whole characters are given, and nothing is ever taken back: text that may begin a stop string waits. `seed`
+    makes it repeatable. Raises ModelError at once, not at the first piece, for a setting out of range.
     """
     sampler = Sampler(temperature, top_k, top_p, min_p, repetition_penalty)
     writers = _writers(tokenizer, stop, 1, stop_at_eos)
@@ -130,7 +130,9 @@ def _tokens(
 
 def _check_numbers(logits_BV: torch.Tensor) -> None:
     if not torch.isfinite(logits_BV).any(-1).all() or torch.isnan(logits_BV).any():
-        raise ModelError("The model's outputs are not numbers (NaN): it diverged.", "Load an earlier step: load(step=N).")
+        raise ModelError(
+            "The model's outputs are not numbers (NaN): it diverged.", "Load an earlier step: load(step=N)."
+        )
 
 
 def _writers(tokenizer: Tokenizer, stop: str | list[str] | None, samples: int, stop_at_eos: bool) -> list[Writer]:

@@ -14,8 +14,8 @@ from nbllm.models.language_model import LanguageModel, State
 class Reader:
     """Holds what has been read.
 
-    A recurrent state carries on for ever. A cache that is full is begun anew with the last half of the context. A module
-    without a state (a class of the user's own) reads its whole window again for every token.
+    A recurrent state carries on for ever. A cache that is full is begun anew with the last half of the context. A
+    module without a state (a class of the user's own) reads its whole window again for every token.
     """
 
     def __init__(self, module: nn.Module, context: int, room: int):

@@ -14,7 +14,7 @@ from nbllm.errors import ModelError
 
 
 def penalise_repetition(logits_BV: torch.Tensor, seen_BV: torch.Tensor, penalty: float) -> torch.Tensor:
-    """Make the tokens seen so far less likely (Keskar et al. 2019, "CTRL"): a logit over 0 is divided, else multiplied."""
+    """Make the tokens seen so far less likely (Keskar et al. 2019): a logit over 0 is divided, else multiplied."""
     return torch.where(seen_BV, torch.where(logits_BV > 0, logits_BV / penalty, logits_BV * penalty), logits_BV)
 
 
@@ -43,7 +43,7 @@ def keep_min_p(logits_BV: torch.Tensor, p: float) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Sampler:
-    """How the next token is drawn. A temperature of 0 takes the likeliest. Raises ModelError for a value out of range."""
+    """How the next token is drawn; a temperature of 0 takes the likeliest. A value out of range is a ModelError."""
 
     temperature: float = 0.8
     top_k: int | None = None

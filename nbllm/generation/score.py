@@ -22,8 +22,9 @@ WINDOWS_A_BATCH = 16
 def score(module: nn.Module, tokenizer: Tokenizer, text: str, *, context: int) -> float:
     """Bits per UTF-8 byte of the text: the sum of -log2 p(token | tokens before it in its window) / bytes.
 
-    Windows follow each other without overlap, as in the evaluation while training. The first token is scored after <eos>
-    where the tokenizer has one; otherwise it and its bytes do not count. Raises ModelError for a text with nothing to score.
+    Windows follow each other without overlap, as in the evaluation while training. The first token is scored after
+    <eos> where the tokenizer has one; otherwise it and its bytes do not count. Raises ModelError for a text with
+    nothing to score.
     """
     encoding = tokenizer.encode(text, add_special_tokens=False)
     ids, size = encoding.ids, len(text.encode())

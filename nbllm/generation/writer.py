@@ -44,7 +44,9 @@ class Writer:
 
     def _open(self, text: str) -> int:
         """Length of the longest end of the text that begins a stop string."""
-        lengths = (n for stop in self.stop for n in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:n]))
+        lengths = (
+            n for stop in self.stop for n in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:n])
+        )
         return max(lengths, default=0)
 
     def _release(self, safe: int) -> list[Piece]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nbllm.config import RunConfig
 from nbllm.errors import ModelError, did_you_mean
 from nbllm.registry import MODELS
-from nbllm.runners.machine import cores
+from nbllm.runners.machine import cores, share_cores
 from nbllm.store.folder import RunFolder, list_runs
 from nbllm.store.status import read_status
 
@@ -42,6 +42,7 @@ class Model:
     @classmethod
     def from_checkpoint(cls, folder: RunFolder, step: int) -> Model:
         """Load the weights of a checkpoint; no code of the folder is run."""
+        share_cores()
         from nbllm.data import tokenizers
         from nbllm.models.factory import build
         from nbllm.training import checkpoint

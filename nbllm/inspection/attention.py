@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from torch import nn
 
 from nbllm.errors import ModelError
@@ -43,7 +44,7 @@ class AttentionMaps:
         return self.tokens
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a weight: layer, head, query, key, query_token, key_token, weight. Pairs out of sight are left out."""
+        """One row a weight: layer, head, query, key, query_token, key_token, weight. Pairs out of sight are not in."""
         import pandas as pd
 
         layer, head, query, key = np.indices(self.weights.shape).reshape(4, -1)
@@ -63,6 +64,18 @@ class AttentionMaps:
         )
 
 
+def attention_maps(module: nn.Module, tokenizer: Tokenizer, text: str, *, context: int) -> AttentionMaps:
+    """The maps of a text, cut to the model's context. Raises ModelError for no text or a model without attention."""
+    from nbllm.data.tokenizers import token_strings
+
+    ids = tokenizer.encode(text, add_special_tokens=False).ids[:context]
+    if not ids:
+        raise ModelError("There is no text to look at.", 'Give some, as in .attention("To be, or not").')
+    device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
+    weights = attention(module, torch.tensor([ids], device=device))[:, 0]
+    return AttentionMaps(weights.cpu().numpy(), token_strings(tokenizer, ids))
+
+
 def attention(module: nn.Module, tokens_BT: torch.Tensor) -> torch.Tensor:
     """The weights of every attention layer for these tokens: float32 (L, B, H, T, T). The module is left as it was.
 
@@ -70,7 +83,9 @@ def attention(module: nn.Module, tokens_BT: torch.Tensor) -> torch.Tensor:
     """
     mixers = attention_layers(module)
     if not mixers:
-        raise ModelError(f"A {type(module).__name__} without attention layers has no attention weights.", _advice(module))
+        raise ModelError(
+            f"A {type(module).__name__} without attention layers has no attention weights.", _advice(module)
+        )
     with torch.no_grad(), evaluating(module), inputs(list(mixers)) as found:
         module(tokens_BT)
         maps = []
@@ -88,4 +103,6 @@ def attention_layers(module: nn.Module) -> list[Attention]:
 def _advice(module: nn.Module) -> str:
     from nbllm.inspection.gates import recurrent_layers
 
-    return "Ask for its gates instead: .gates(text)." if recurrent_layers(module) else "Use a model of kind transformer."
+    return (
+        "Ask for its gates instead: .gates(text)." if recurrent_layers(module) else "Use a model of kind transformer."
+    )

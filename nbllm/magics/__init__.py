@@ -1,15 +1,18 @@
 """The magics of nbllm: `%load_ext nbllm` brings them, `%unload_ext nbllm` takes them away.
 
-    commands    what each magic takes: the one table that parsing, help and completion read
-    parse       a line to names, flags and settings
-    expand      {{name}}: notebook variables in lines and bodies
-    settings    %config NbLLM
-    complete    what Tab offers
-    generate    text that streams into a cell
-    preview     the look of %llm_data
-    errors      one line in place of a traceback
-    magics      the magics: parse, call the facade, show
-    extension   loading and unloading
+commands    what each magic takes: the one table that parsing, help and completion read
+parse       a line to names, flags and settings
+expand      {{name}}: notebook variables in lines and bodies
+settings    %config NbLLM
+complete    what Tab offers
+layers      line and body to the layers of a configuration
+requests    what a parsed line asks for; shared with the command line
+streaming   generation handed over as it is written
+live_text   text that grows in a cell
+preview     the look of %llm_data
+errors      one line in place of a traceback
+magics      the magics: parse, call the facade, show
+extension   loading and unloading
 """
 
 from __future__ import annotations
@@ -17,15 +20,15 @@ from __future__ import annotations
 from typing import Any
 
 
-def load_ipython_extension(shell: Any) -> None:
-    """What `%load_ext nbllm` calls."""
+def load(shell: Any) -> None:
+    """What `%load_ext nbllm` does."""
     from nbllm.magics import extension
 
     extension.load(shell)
 
 
-def unload_ipython_extension(shell: Any) -> None:
-    """What `%unload_ext nbllm` calls. Running runs go on."""
+def unload(shell: Any) -> None:
+    """What `%unload_ext nbllm` does. Running runs go on."""
     from nbllm.magics import extension
 
     extension.unload(shell)

@@ -32,7 +32,7 @@ class Flag:
 
 @dataclass(frozen=True)
 class Command:
-    """A command of the notebook or the terminal. `sections`: the parts of the configuration whose leaves are flags of it."""
+    """A command of the notebook or the terminal. The leaves of its `sections` of the configuration are flags of it."""
 
     name: str
     takes: str
@@ -97,17 +97,21 @@ _TABLE = (
             "%llm_train",
             "%llm_train first --data python-docs --minutes 1",
             "run = %llm_train novel --data ./novel.txt --model lstm --size small",
-            "%%llm_train shakespeare --data ./input.txt --minutes 3\n"
-            "model: {layers: 4, width: 128, heads: 4}\n"
-            "train: {lr: 3e-3, batch_size: 32}\n"
-            'sample: {prompt: "ROMEO:", every: 100}',
+            (
+                "%%llm_train shakespeare --data ./input.txt --minutes 3\n"
+                "model: {layers: 4, width: 128, heads: 4}\n"
+                "train: {lr: 3e-3, batch_size: 32}\n"
+                'sample: {prompt: "ROMEO:", every: 100}'
+            ),
             "%llm_train reviews --data {{df}} --text-column review",
             "%llm_train shakespeare --resume",
         ),
         flags=(
             Flag("--name", "NAME", "the run's name, as the first word does"),
             Flag("--config", "FILE", "a YAML file of settings; body and line go before it"),
-            Flag("--runner", "KIND", "a worker process of its own, or inside the kernel", choices=("process", "inline")),
+            Flag(
+                "--runner", "KIND", "a worker process of its own, or inside the kernel", choices=("process", "inline")
+            ),
             Flag("--wait", "", "return when the run has ended", "bool"),
             Flag("--resume", "", "go on with the run of this name", "bool"),
             Flag("--replace", "", "delete the run of this name first", "bool"),
@@ -161,7 +165,9 @@ _TABLE = (
         notes="Without a name: the last run.",
     ),
     Command("pause", "[NAME]", "Pause a run; it keeps its place.", ("%llm_pause", "%llm_pause shakespeare")),
-    Command("resume", "[NAME]", "Go on with a paused, stopped or lost run.", ("%llm_resume", "%llm_resume shakespeare")),
+    Command(
+        "resume", "[NAME]", "Go on with a paused, stopped or lost run.", ("%llm_resume", "%llm_resume shakespeare")
+    ),
     Command("stop", "[NAME]", "Stop a run and keep a checkpoint.", ("%llm_stop", "%llm_stop shakespeare")),
     Command("checkpoint", "[NAME]", "Save a checkpoint now.", ("%llm_checkpoint shakespeare",)),
     Command(
@@ -173,7 +179,7 @@ _TABLE = (
     ),
     Command(
         "data",
-        "SOURCE",
+        "[SOURCE]",
         "Look at a corpus before training: size, vocabulary, samples, and where tokens begin and end.",
         ("%llm_data python-docs", "%llm_data ./novel.txt --tokenizer bpe --vocab-size 2000", "%llm_data {{df}}"),
         sections=("data", "tokenizer"),
@@ -216,7 +222,7 @@ def _describe(flag: Flag) -> str:
 def _usage(leaf: Option) -> str:
     if leaf.kind == "bool":
         return f"{leaf.flag}, --no-{leaf.flag.removeprefix('--')}"
-    return f"{leaf.flag} {({'int': 'N', 'float': 'X', 'map': '{...}'}.get(leaf.kind, 'TEXT'))}"
+    return f"{leaf.flag} { ({'int': 'N', 'float': 'X', 'map': '{...}'}.get(leaf.kind, 'TEXT')) }"
 
 
 def _table(rows: list[tuple[str, str]]) -> list[str]:

@@ -1,7 +1,7 @@
 """{{name}}: a notebook variable in a line or a body. Only names are looked up; nothing is ever evaluated.
 
-A value that is exactly {{name}} becomes the object; inside other text a string or a number is inserted. In a YAML body it
-happens after parsing, on scalars alone, so a variable's content cannot change the structure.
+A value that is exactly {{name}} becomes the object; inside other text a string or a number is inserted. In a YAML body
+it happens after parsing, on scalars alone, so a variable's content cannot change the structure.
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ def _look_up(inside: str, names: Mapping[str, Any] | None) -> Any:
     name = inside.strip()
     if not name.isidentifier():
         raise ConfigError(
-            f"{{{{{name}}}}} is not the name of a variable.", "Give the value a name in a cell, as in x = ..., then {{x}}."
+            f"{{{{{name}}}}} is not the name of a variable.",
+            "Give the value a name in a cell, as in x = ..., then {{x}}.",
         )
     known = names or {}
     if name not in known:

@@ -1,13 +1,15 @@
-"""Loading and unloading: magics, completion, the transformer for empty cell bodies, %config NbLLM, the standby worker."""
+"""Loading and unloading: magics, completion, the transformer for empty bodies, %config NbLLM, the standby worker."""
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 from IPython.core.interactiveshell import InteractiveShell
+from traitlets import TraitError
 
 from nbllm.magics.complete import offer
 from nbllm.magics.magics import NbllmMagics
@@ -20,8 +22,8 @@ _MATCHER = "nbllm"
 def load(shell: InteractiveShell) -> None:
     """Register everything with this shell. Loading twice changes nothing."""
     unload(shell)
-    settings = NbLLM.instance(parent=shell)
-    shell.configurables.append(settings)
+    settings = _settings(shell)
+    shell.configurables.append(settings)  # type: ignore[arg-type]  # IPython's annotation is too narrow
     magics = NbllmMagics(shell)
     shell.register_magics(magics)
     shell.input_transformers_cleanup.insert(0, empty_body_to_line)
@@ -30,6 +32,17 @@ def load(shell: InteractiveShell) -> None:
         from nbllm.runners import standby
 
         standby.start()
+
+
+def _settings(shell: InteractiveShell) -> NbLLM:
+    """%config NbLLM. IPython keeps a value it has refused among its own settings: one such is said and left out."""
+    try:
+        return NbLLM.instance(parent=shell)
+    except TraitError as error:
+        NbLLM.clear_instance()
+        shell.config.pop(NbLLM.__name__, None)
+        print(f"%config NbLLM is left out: {error}", file=sys.stderr)
+        return NbLLM.instance(parent=shell)
 
 
 def unload(shell: InteractiveShell) -> None:

@@ -113,9 +113,7 @@ def parse(command: Command, line: str | Sequence[Word], names: Mapping[str, Any]
     return found
 
 
-def _read_flag(
-    command: Command, text: str, rest: list[Word], found: Parsed, names: Mapping[str, Any] | None
-) -> None:
+def _read_flag(command: Command, text: str, rest: list[Word], found: Parsed, names: Mapping[str, Any] | None) -> None:
     name, equals, given = text.partition("=")
     name = "--help" if name == "-h" else "--" + name.lstrip("-").replace("_", "-")
     inline = [Word(given, True)] if equals else None
@@ -194,7 +192,9 @@ def _assign(command: Command, key: str, value: Any, found: Parsed, leaf: Option 
     if own and not leaf:
         found.flags[own.key] = _own_value(own, [value])
         return
-    leaf = leaf or next((leaf for leaf in command.leaves() if key in (leaf.path, leaf.flag[2:].replace("-", "_"))), None)
+    leaf = leaf or next(
+        (leaf for leaf in command.leaves() if key in (leaf.path, leaf.flag[2:].replace("-", "_"))), None
+    )
     path = leaf.path if leaf else key
     if leaf:
         value = _setting(leaf, value)

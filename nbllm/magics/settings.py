@@ -25,6 +25,10 @@ class NbLLM(SingletonConfigurable):
     model = Unicode("", help="kind of model where no cell says one, as in lstm").tag(config=True)
     defaults = Dict(help="any other setting by its dotted name, as in {'train.lr': 1e-3}").tag(config=True)
 
+    def __init__(self, **kwargs: Any):
+        self._before: dict[str, str] = {}
+        super().__init__(**kwargs)
+
     def layers(self) -> list[tuple[str, dict[str, Any]]]:
         """What is set here, as a layer of the configuration."""
         layer = dict(self.defaults)
@@ -35,19 +39,17 @@ class NbLLM(SingletonConfigurable):
         return [("%config", layer)] if layer else []
 
     def undo(self) -> None:
-        """Take the environment variables back that were set here."""
-        if self.runs:
-            os.environ.pop("NBLLM_RUNS", None)
-        if self.display != "auto":
-            os.environ.pop("NBLLM_DISPLAY", None)
+        """Give the environment variables back the values they had before they were set here."""
+        for variable, value in self._before.items():
+            _set(variable, value)
 
     @observe("runs")
     def _set_runs(self, change: dict[str, Any]) -> None:
-        _set("NBLLM_RUNS", str(Path(change["new"]).expanduser().absolute()) if change["new"] else "")
+        self._export("NBLLM_RUNS", str(Path(change["new"]).expanduser().absolute()) if change["new"] else "")
 
     @observe("display")
     def _set_display(self, change: dict[str, Any]) -> None:
-        _set("NBLLM_DISPLAY", "" if change["new"] == "auto" else change["new"])
+        self._export("NBLLM_DISPLAY", "" if change["new"] == "auto" else change["new"])
 
     @observe("standby")
     def _set_standby(self, change: dict[str, Any]) -> None:
@@ -57,6 +59,11 @@ class NbLLM(SingletonConfigurable):
             standby.start()
         else:
             standby.stop()
+
+    def _export(self, variable: str, value: str) -> None:
+        """Set an environment variable; empty gives back what was there before."""
+        before = self._before.setdefault(variable, os.environ.get(variable, ""))
+        _set(variable, value or before)
 
 
 def _set(variable: str, value: str) -> None:

@@ -15,7 +15,10 @@ FLOAT = 4
 
 
 def parameters(config: ModelConfig, vocab_size: int) -> dict[str, int]:
-    """Parameters by part (embedding, mixers, mlps, norms, head) and in all (total). Raises ModelError for a kind of the user's own."""
+    """Parameters by part (embedding, mixers, mlps, norms, head) and in all (total).
+
+    Raises ModelError for a kind of the user's own.
+    """
     if not MODELS.is_builtin(config.kind):
         raise ModelError(f"The parameters of '{config.kind}' are known once it is built.", "Count module.parameters().")
     width, layers = config.width, config.layers

@@ -18,7 +18,7 @@ SIGNATURE = "def __init__(self, config, vocab_size, context)"
 def build(config: ModelConfig, vocab_size: int, context: int) -> nn.Module:
     """The module that `config.kind` names, with fresh weights drawn from torch's own generator.
 
-    Every module maps tokens_BT (int64) to logits_BTV. Raises ModelError where a class registered in a notebook does not.
+    Every module maps tokens_BT (int64) to logits_BTV; a class registered in a notebook that does not is a ModelError.
     """
     cls = MODELS.get(config.kind)
     if MODELS.is_builtin(config.kind):

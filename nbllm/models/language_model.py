@@ -25,8 +25,8 @@ from nbllm.models.rope import Rope
 State = list[Any]
 """What generation carries from token to token: one state a block."""
 
-# Measured by the held-out loss of short runs: small where a norm follows, for each block's answer then soon outweighs it;
-# a plain network reads the embedding as it is and learns slowly from small numbers.
+# Measured by the held-out loss of short runs: small where a norm follows, for each block's answer then soon outweighs
+# it; a plain network reads the embedding as it is and learns slowly from small numbers.
 EMBEDDING_STD = 0.02
 PLAIN_TIED_STD = 0.3
 PLAIN_STD = 1.0
@@ -83,7 +83,7 @@ class LanguageModel(nn.Module):
         return all(mixer.unbounded for mixer in self.mixers())
 
     def init_weights(self) -> None:
-        """Fresh weights: small embeddings, hidden matrices scaled by fan-in, the ways out of a block and the head zero."""
+        """Small embeddings, hidden matrices scaled by fan-in, the ways out of a block and the head zero."""
         plain_std = PLAIN_TIED_STD if self.head is None else PLAIN_STD
         plain = isinstance(self.norm, nn.Identity)
         nn.init.normal_(self.embedding.weight, std=plain_std if plain else EMBEDDING_STD)

@@ -25,13 +25,14 @@ class RMSNorm(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalise over the last axis."""
         weight = self.weight if self.weight.dtype == x.dtype else self.weight.to(x.dtype)
-        if x.device.type == "cpu" and torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        wide = x.dtype in (torch.float32, torch.float64)
+        if wide and x.device.type == "cpu" and torch.is_grad_enabled() and not torch.compiler.is_compiling():
             return _CpuRMSNorm.apply(x, weight)
         return F.rms_norm(x, weight.shape, weight, EPS)
 
 
 class _CpuRMSNorm(torch.autograd.Function):
-    """The same numbers with a backward pass made of one fused kernel: torch has none for the CPU and is 3 times slower.
+    """The same numbers, with a backward pass made of a fused kernel; torch has none for the CPU and is twice as slow.
 
     With r = 1 / rms(x) and u = gradient * weight, dx = r (u - x r mean(u x r)). The fused backward of layer norm, told
     that the mean is 0, gives r (u - mean(u) - x r mean(u x r)); adding r mean(u) makes it ours.
@@ -39,7 +40,8 @@ class _CpuRMSNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        scale = torch.rsqrt(torch.linalg.vecdot(x, x).div_(x.shape[-1]).add_(EPS)).unsqueeze_(-1)
+        # Products and sums, no matrix product: autocast would round those to bfloat16.
+        scale = torch.rsqrt((x * x).mean(-1, keepdim=True).add_(EPS))
         ctx.save_for_backward(x, weight, scale)
         return (x * scale).mul_(weight)
 
@@ -50,4 +52,4 @@ class _CpuRMSNorm(torch.autograd.Function):
         dx, dweight, _ = torch.ops.aten.native_layer_norm_backward(
             gradient.contiguous(), x, weight.shape, torch.zeros_like(scale), scale, weight, None, [True, True, False]
         )
-        return dx.addcmul_((gradient @ weight).unsqueeze_(-1), scale, value=1 / x.shape[-1]), dweight
+        return dx.addcmul_((gradient * weight).mean(-1, keepdim=True), scale), dweight

@@ -37,9 +37,9 @@ class Rope(nn.Module):
     def _fill(self, length: int, dtype: torch.dtype, device: torch.device) -> None:
         # Outside inference mode, for a table first grown while generating is later part of a training step.
         with torch.inference_mode(False):
-            wide = {"dtype": torch.float64, "device": "cpu"}
-            frequency = self.base ** -(torch.arange(0, self.head_dim, 2, **wide) / self.head_dim)
-            angle = torch.outer(torch.arange(length, **wide), frequency)
+            pair = torch.arange(0, self.head_dim, 2, dtype=torch.float64, device="cpu")
+            place = torch.arange(length, dtype=torch.float64, device="cpu")
+            angle = torch.outer(place, self.base ** -(pair / self.head_dim))
             # The first half of the sines is negative: the minus of the rotation, so that it costs nothing later.
             cos, sin = torch.cat((angle.cos(), angle.cos()), dim=-1), torch.cat((-angle.sin(), angle.sin()), dim=-1)
             self.register_buffer("cos", cos.to(device, dtype), persistent=False)

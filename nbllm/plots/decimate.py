@@ -6,6 +6,7 @@ doublings of its bucket, so a run of any length is shown at the same price.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -21,18 +22,21 @@ class Rows(Protocol):
     def __len__(self) -> int: ...
 
 
-def decimate(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray, n: int = 2000) -> tuple[np.ndarray, np.ndarray]:
+def decimate(
+    x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray, n: int = 2000
+) -> tuple[np.ndarray, np.ndarray]:
     """At most `n` points of the curve: the smallest and the largest y of each of n/2 buckets, in order of x.
 
     NaNs are dropped where a bucket has numbers. The first and the last point stay.
     """
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    assert x.shape == y.shape and x.ndim == 1 and n >= 4, (x.shape, y.shape, n)
+    assert x.shape == y.shape == (len(x),), (x.shape, y.shape)
+    assert n >= 4, n
     if len(x) <= n:
         return x, y
     edges = np.linspace(0, len(x), (n - 2) // 2 + 1).astype(int)
     keep = {0, len(x) - 1}
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in itertools.pairwise(edges):
         keep.update(_extremes(y[start:stop], start))
     rows = sorted(keep)
     return x[rows], y[rows]

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,8 +25,8 @@ _FOLDERS = (
 )  # fmt: skip
 # Fonts that draw Chinese, best first, by the start of their file's name.
 _CHINESE = (
-    "NotoSansCJK-Regular", "NotoSansSC", "SourceHanSans", "PingFang", "msyh", "wqy-microhei", "wqy-zenhei", "Hiragino Sans GB",
-    "STHeiti", "simhei", "simsun", "DroidSansFallback", "Arial Unicode", "unifont",
+    "NotoSansCJK-Regular", "NotoSansSC", "SourceHanSans", "PingFang", "msyh", "wqy-microhei", "wqy-zenhei",
+    "Hiragino Sans GB", "STHeiti", "simhei", "simsun", "DroidSansFallback", "Arial Unicode", "unifont",
 )  # fmt: skip
 
 
@@ -70,8 +71,9 @@ def svg(picture: Picture, width: int = 640, height: int = 220) -> str:
     """The curves as a small inline SVG. Its ink is the page's own colour, so that it stands on light and dark."""
     frame = _frame(picture, 46, 10, width - 10, height - 24)
     parts = [
-        f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" style="max-width:100%" '
-        f'aria-label="{html.escape(_spoken(picture), quote=True)}" font-family="sans-serif" font-size="11" fill="currentColor">'
+        f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" style="max-width:100%" role="img"',
+        f' aria-label="{html.escape(_spoken(picture), quote=True)}" font-family="sans-serif" font-size="11"',
+        ' fill="currentColor">',
     ]
     for label, y in _ticks(frame, "y"):
         parts.append(f'<path d="M{frame.left} {y}H{frame.right}" stroke="{QUIET}" stroke-opacity=".25"/>')
@@ -82,13 +84,16 @@ def svg(picture: Picture, width: int = 640, height: int = 220) -> str:
         points = frame.points(curve)
         if points:
             line = " ".join(f"{x:g},{y:g}" for x, y in points)
-            parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.6" stroke-linejoin="round"/>')
+            parts.append(
+                f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.6" stroke-linejoin="round"/>'
+            )
     for x, y in frame.points(picture.held_out)[-40:]:
         parts.append(f'<circle cx="{x:g}" cy="{y:g}" r="2.4" fill="{HELD_OUT}"/>')
     legend = frame.right - 150
     for offset, (name, colour) in enumerate((("train loss", TRAIN), ("held-out loss", HELD_OUT))):
         y = frame.top + 12 + 16 * offset
-        parts.append(f'<path d="M{legend} {y - 4}h18" stroke="{colour}" stroke-width="2"/><text x="{legend + 24}" y="{y}">{name}</text>')
+        parts.append(f'<path d="M{legend} {y - 4}h18" stroke="{colour}" stroke-width="2"/>')
+        parts.append(f'<text x="{legend + 24}" y="{y}">{name}</text>')
     return "".join(parts) + "</svg>"
 
 
@@ -126,24 +131,24 @@ def png(picture: Picture, width: int = 760, height: int = 420) -> bytes:
     return buffer.getvalue()
 
 
-def _draw_sample(draw: object, picture: Picture, corner: tuple[int, int], width: int, face: object, leading: int) -> None:
+def _draw_sample(draw: Any, picture: Picture, corner: tuple[int, int], width: int, face: Any, leading: int) -> None:
     """The prompt in a quiet shade, the sample after it, wrapped by width, four lines at most."""
     x, y = left, _ = corner
     end = y + 4 * leading
     for words, colour in ((picture.prompt, QUIET), (picture.sample, INK)):
         for letter in clip(words, 600):
-            wide = draw.textlength(letter if letter != "\n" else " ", font=face)  # type: ignore[attr-defined]
+            wide = draw.textlength(letter if letter != "\n" else " ", font=face)
             if letter == "\n" or x + wide > left + width:
                 x, y = left, y + leading
             if y >= end:
                 return
             if letter != "\n":
-                draw.text((x, y), letter, colour, font=face)  # type: ignore[attr-defined]
+                draw.text((x, y), letter, colour, font=face)
                 x += wide
 
 
 @lru_cache(maxsize=8)
-def font(size: int) -> object:
+def font(size: int) -> Any:
     """A font of that many pixels that draws Chinese where the system has one; else Pillow's own."""
     from PIL import ImageFont
 
@@ -160,7 +165,7 @@ def font(size: int) -> object:
 def chinese_font() -> Path | None:
     """The best font file for Chinese on this system, or None."""
     found: dict[str, Path] = {}
-    for folder in map(lambda f: Path(f).expanduser(), _FOLDERS):
+    for folder in (Path(name).expanduser() for name in _FOLDERS):
         if folder.is_dir():
             for path in folder.rglob("*"):
                 if path.suffix.lower() in (".ttf", ".ttc", ".otf"):

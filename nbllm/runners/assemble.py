@@ -14,7 +14,8 @@ import torch
 from nbllm.config import RunConfig
 from nbllm.data import prepare as data_prepare
 from nbllm.data import tokenizers
-from nbllm.data.windows import TokenFile, Windows
+from nbllm.data.token_file import TokenFile
+from nbllm.data.windows import Windows
 from nbllm.generation.decode import generate
 from nbllm.inspection import probe as inspection
 from nbllm.models.factory import build
@@ -58,8 +59,8 @@ def assemble(folder: RunFolder, config: RunConfig, device: torch.device, report:
     module = build(config.model, vocab_size, settings.context).to(device)
     tokens = TokenFile.open(folder.data / "train.bin")
     held_out = TokenFile.open(folder.data / "held_out.bin")
-    windows = Windows(tokens.array, settings.context, config.data.stride or settings.context)
-    test_windows = Windows(held_out.array, settings.context, settings.context)
+    windows = Windows(tokens.ids(), settings.context, config.data.stride or settings.context)
+    test_windows = Windows(held_out.ids(), settings.context, settings.context)
 
     def batch(step: int) -> torch.Tensor:
         indices = windows.batch_indices(step, settings.batch_size, settings.seed)
@@ -80,10 +81,10 @@ def assemble(folder: RunFolder, config: RunConfig, device: torch.device, report:
         batch=batch,
         held_out=held_out_batches,
         tokens_per_byte=held_out.tokens / max(1, held_out.bytes),
-        progress=Progress(steps=budget(config, len(tokens.array)), lr=settings.lr, accumulate=settings.accumulate),
+        progress=Progress(steps=budget(config, len(tokens.ids())), lr=settings.lr, accumulate=settings.accumulate),
         autocast=_autocast(settings.precision, device),
     )
-    start = [int(i) for i in held_out.array[: inspection.MAX_TOKENS]]
+    start = [int(i) for i in held_out.ids()[: inspection.MAX_TOKENS]]
     if config.sample.every:
         prompt = config.sample.prompt or tokenizer.decode(start[:16])
         training.sampler = _sampler(module, tokenizer, config, prompt)

@@ -75,8 +75,10 @@ class DoctorReport:
         rows = "".join(
             f'<tr><td style="text-align:center" title="{marks[check.state][1]}">'
             f'<span aria-label="{marks[check.state][1]}">{marks[check.state][0]}</span></td>'
-            f'<td style="text-align:left">{escape(check.name)}</td><td style="text-align:left">{escape(check.found)}</td>'
-            f'<td style="text-align:left">{escape(check.advice)}</td></tr>'
+            + "".join(
+                f'<td style="text-align:left">{escape(text)}</td>' for text in (check.name, check.found, check.advice)
+            )
+            + "</tr>"
             for check in self.checks
         )
         head = "".join(f'<th scope="col" style="text-align:left">{name}</th>' for name in ("", "what", "found", "do"))
@@ -103,10 +105,7 @@ def _safely(look: Callable[[], list[Check]]) -> list[Check]:
 
 
 def _python() -> list[Check]:
-    version = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info < (3, 11):
-        return [Check("Python", FAIL, version, "Use Python 3.11 or newer.")]
-    return [Check("Python", OK, f"{version} at {sys.prefix}")]
+    return [Check("Python", OK, f"{'.'.join(map(str, sys.version_info[:3]))} at {sys.prefix}")]
 
 
 def _packages() -> list[Check]:
@@ -248,7 +247,9 @@ def _fonts() -> list[Check]:
         Path.home() / ".local/share/fonts", Path("/System/Library/Fonts"), Path("/Library/Fonts"),
         Path(os.environ.get("WINDIR", "C:/Windows")) / "Fonts",
     ]  # fmt: skip
-    pattern = re.compile(r"cjk|wqy|pingfang|msyh|simsun|heiti|songti|sourcehan|droidsansfallback|uming|ukai", re.IGNORECASE)
+    pattern = re.compile(
+        r"cjk|wqy|pingfang|msyh|simsun|heiti|songti|sourcehan|droidsansfallback|uming|ukai", re.IGNORECASE
+    )
     for folder in folders:
         for _, _, names in os.walk(folder):
             for name in names:
@@ -262,4 +263,6 @@ def _extras() -> list[Check]:
     missing = [extra for extra, package in _EXTRAS.items() if importlib.util.find_spec(package) is None]
     if not missing:
         return [Check("extras", OK, ", ".join(_EXTRAS))]
-    return [Check("extras", OK, f"without {', '.join(missing)}", f'Where wanted: pip install "nbllm[{",".join(missing)}]"')]
+    return [
+        Check("extras", OK, f"without {', '.join(missing)}", f'Where wanted: pip install "nbllm[{",".join(missing)}]"')
+    ]

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from nbllm.runners.machine import share_cores
 from nbllm.store.folder import RunFolder
 from nbllm.store.status import read_status
 
 
 def run_inline(folder: RunFolder) -> None:
     """Work on the run here. The first interrupt stops it after the step, with a checkpoint; the second at once."""
+    share_cores()
     from nbllm.runners.work import work
 
     done = threading.Event()

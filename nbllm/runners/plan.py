@@ -1,4 +1,4 @@
-"""From what was asked for to a run folder, in the kernel: quick, without torch; whatever can be known now is checked."""
+"""From what was asked for to a run folder, in the kernel: quick, without torch; what can be known now is checked."""
 
 from __future__ import annotations
 

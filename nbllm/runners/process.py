@@ -12,6 +12,7 @@ from typing import Any
 from nbllm.errors import RunError
 from nbllm.registry import MODELS
 from nbllm.runners import standby
+from nbllm.runners.machine import share_cores
 from nbllm.store.folder import RunFolder
 from nbllm.store.status import read_status
 
@@ -49,6 +50,7 @@ def start(folder: RunFolder, kind: str) -> None:
 
 def spawn(*arguments: str) -> subprocess.Popen[bytes]:
     """A worker process in a session of its own: signals to the kernel do not reach it."""
+    share_cores()
     options: dict[str, Any] = {"start_new_session": True}
     if os.name == "nt":
         options = {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined,unused-ignore]

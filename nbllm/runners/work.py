@@ -95,7 +95,7 @@ def _work(folder: RunFolder, reporter: Reporter, stop_asked: Callable[[], bool])
 
 def _record(folder: RunFolder, threads: int, device: torch.device, parameters: int, report: dict[str, Any]) -> None:
     """Add what only the worker knows to environment.json."""
-    environment = read_json(folder.environment, {})
+    environment: dict[str, Any] = read_json(folder.environment, {})
     environment |= {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         "threads": threads,
@@ -118,7 +118,7 @@ def _resume(
     if not events and not folder.checkpoint_steps():
         return []
     last = _load_last_good(folder, training)
-    again = []
+    again: list[tuple[int, dict[str, Any]]] = []
     for event in events:
         if event.get("event") in ("command", "budget", "batch") and event.get("step", 0) >= last:
             values = {name: event[name] for name in ("lr", "steps", "accumulate") if name in event}

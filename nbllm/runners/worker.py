@@ -13,6 +13,9 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 IDLE_SECONDS = 600
 
@@ -20,7 +23,8 @@ IDLE_SECONDS = 600
 def main() -> int:
     """Read the job, then do it. Returns the exit status."""
     standby = "--standby" in sys.argv[1:]
-    if standby and not _only_standby():
+    only = _only_standby() if standby else None
+    if standby and only is None:
         return 0
     if standby:
         _load_libraries()
@@ -33,21 +37,20 @@ def main() -> int:
         return 0
     job = json.loads(line)
     payload = sys.stdin.buffer.read(job["payload"]) if job["payload"] else b""
-    if standby:
-        _standby_lock.release()
+    if only is not None:
+        only.release()
     return _do(job, payload)
 
 
-def _do(job: dict[str, object], payload: bytes) -> int:
-    folder = Path(str(job["folder"]))
+def _do(job: dict[str, Any], payload: bytes) -> int:
+    folder = Path(job["folder"])
     _log_to(folder / "log.txt")
-    os.environ.update({str(k): str(v) for k, v in dict(job["env"]).items()})  # type: ignore[call-overload]
-    cwd = str(job["cwd"])
-    if os.path.isdir(cwd):
-        os.chdir(cwd)
+    os.environ.update(job["env"])
+    if os.path.isdir(job["cwd"]):
+        os.chdir(job["cwd"])
     _be_modest()
     if payload:
-        _register_model(str(job["kind"]), payload)
+        _register_model(job["kind"], payload)
     from nbllm.runners.work import work
     from nbllm.store.folder import RunFolder
 
@@ -58,19 +61,16 @@ def _do(job: dict[str, object], payload: bytes) -> int:
     return 0
 
 
-def _only_standby() -> bool:
-    """Take the user's standby lock; False where another worker already stands by."""
-    from filelock import FileLock, Timeout
-
+def _only_standby() -> FileLock | None:
+    """The user's standby lock, taken; None where another worker already stands by."""
     from nbllm.store.folder import user_folder
 
-    global _standby_lock
-    _standby_lock = FileLock(user_folder("runtime") / "standby.lock", thread_local=False)
+    lock = FileLock(user_folder("runtime") / "standby.lock", thread_local=False)
     try:
-        _standby_lock.acquire(timeout=0)
+        lock.acquire(timeout=0)
     except Timeout:
-        return False
-    return True
+        return None
+    return lock
 
 
 def _load_libraries() -> None:

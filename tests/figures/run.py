@@ -110,7 +110,8 @@ def table(figures: dict[str, Any]) -> str:
         *("| " + " | ".join(_cell(row.get(c)) for c in columns) + " |" for row in rows),
     ]
     machine = figures["machine"]
-    note = f"{figures['title'].rstrip('.')}. Measured {figures['date']} on {machine['processor']}, {machine['cores']} cores."
+    where = f"{machine['processor']}, {machine['cores']} cores"
+    note = f"{figures['title'].rstrip('.')}. Measured {figures['date']} on {where}."
     return "\n".join([note, "", *lines] if columns else [note])
 
 

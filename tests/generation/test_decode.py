@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ from nbllm.models.language_model import LanguageModel
 
 CONTEXT = 8
 LETTERS = "abcdefghijklmnop \n你好<&"
-CONFIGS = {
+CONFIGS: dict[str, dict[str, Any]] = {
     "transformer": {"layers": 2, "width": 16, "heads": 4, "kv_heads": 2},
     "lstm": {"kind": "lstm", "layers": 2, "width": 16},
 }
@@ -59,6 +60,12 @@ def module(request: pytest.FixtureRequest, tokenizer: Tokenizer) -> nn.Module:
     return model(request.param, tokenizer)
 
 
+def end_id(tokenizer: Tokenizer) -> int:
+    found = tokenizer.token_to_id("<eos>")
+    assert found is not None
+    return found
+
+
 class Script(nn.Module):
     """Writes a fixed text after a prompt of one token, whatever it is asked."""
 
@@ -88,14 +95,19 @@ def greedy_by_hand(module: nn.Module, prompt: list[int], count: int) -> list[int
 
 @pytest.mark.parametrize("prompt", ["a", "abcdefgh", "abcdefghijklmn"])
 def test_goes_on_past_the_context_by_the_rule(module: nn.Module, tokenizer: Tokenizer, prompt: str) -> None:
-    [found] = generate(
-        module, tokenizer, prompt, context=CONTEXT, max_tokens=30, temperature=0, stop_at_eos=False
-    )
+    [found] = generate(module, tokenizer, prompt, context=CONTEXT, max_tokens=30, temperature=0, stop_at_eos=False)
     assert found.ids == greedy_by_hand(module, tokenizer.encode(prompt).ids, 30)
 
 
 def test_stream_and_generate_agree(module: nn.Module, tokenizer: Tokenizer) -> None:
-    settings = {"context": CONTEXT, "max_tokens": 25, "temperature": 0.9, "top_k": 8, "top_p": 0.95, "seed": 4}
+    settings: dict[str, Any] = {
+        "context": CONTEXT,
+        "max_tokens": 25,
+        "temperature": 0.9,
+        "top_k": 8,
+        "top_p": 0.95,
+        "seed": 4,
+    }
     pieces = list(stream(module, tokenizer, "你好", **settings))
     [found] = generate(module, tokenizer, "你好", **settings)
     assert "".join(piece.text for piece in pieces) == found
@@ -112,14 +124,16 @@ def test_a_seed_repeats_and_another_differs(module: nn.Module, tokenizer: Tokeni
 
 
 def test_several_samples_are_written_side_by_side(module: nn.Module, tokenizer: Tokenizer) -> None:
-    settings = {"context": CONTEXT, "max_tokens": 20, "stop_at_eos": False}
+    settings: dict[str, Any] = {"context": CONTEXT, "max_tokens": 20, "stop_at_eos": False}
     likeliest = generate(module, tokenizer, "ab", samples=3, temperature=0, **settings)
     assert likeliest == generate(module, tokenizer, "ab", temperature=0, **settings) * 3
     assert len(set(generate(module, tokenizer, "ab", samples=3, temperature=2, seed=0, **settings))) == 3
 
 
 def test_probabilities_are_the_models_own(module: nn.Module, tokenizer: Tokenizer) -> None:
-    [found] = generate(module, tokenizer, "abc", context=CONTEXT, max_tokens=4, temperature=3, seed=0, stop_at_eos=False)
+    [found] = generate(
+        module, tokenizer, "abc", context=CONTEXT, max_tokens=4, temperature=3, seed=0, stop_at_eos=False
+    )
     ids = tokenizer.encode("abc").ids + found.ids
     with torch.no_grad():
         shares = module(torch.tensor([ids]))[0].softmax(-1)
@@ -137,7 +151,7 @@ def test_stop_strings(tokenizer: Tokenizer, stop: str | list[str], expected: str
 
 def test_end_of_text_ends_unless_told_otherwise(tokenizer: Tokenizer) -> None:
     script = Script(tokenizer, "abcdef")
-    script.ids[3] = tokenizer.token_to_id("<eos>")
+    script.ids[3] = end_id(tokenizer)
     [found] = generate(script, tokenizer, "a", context=64, max_tokens=6, temperature=0)
     assert found == "abc"
     [found] = generate(script, tokenizer, "a", context=64, max_tokens=6, temperature=0, stop_at_eos=False)
@@ -146,7 +160,7 @@ def test_end_of_text_ends_unless_told_otherwise(tokenizer: Tokenizer) -> None:
 
 def test_an_empty_prompt_begins_a_text(module: nn.Module, tokenizer: Tokenizer) -> None:
     [found] = generate(module, tokenizer, "", context=CONTEXT, max_tokens=5, temperature=0, stop_at_eos=False)
-    assert found.ids == greedy_by_hand(module, [tokenizer.token_to_id("<eos>")], 5)
+    assert found.ids == greedy_by_hand(module, [end_id(tokenizer)], 5)
 
 
 def test_repetition_penalty_reaches_prompt_and_written_text(tokenizer: Tokenizer) -> None:
@@ -177,7 +191,7 @@ def test_streaming_leaves_the_caller_and_the_module_as_they_were(tokenizer: Toke
         ({"top_p": 7}, "top_p is 7"),
     ],
 )
-def test_wrong_settings_are_one_line(tokenizer: Tokenizer, settings: dict[str, object], message: str) -> None:
+def test_wrong_settings_are_one_line(tokenizer: Tokenizer, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         generate(model("lstm", tokenizer), tokenizer, "a", context=CONTEXT, **settings)
 
@@ -220,7 +234,7 @@ def test_score_of_a_model_that_knows_nothing(tokenizer: Tokenizer) -> None:
 
 def test_score_sums_over_windows_that_follow_each_other(module: nn.Module, tokenizer: Tokenizer) -> None:
     text = "abcdefghijklmnop 你好"
-    ids = [tokenizer.token_to_id("<eos>"), *tokenizer.encode(text).ids]
+    ids = [end_id(tokenizer), *tokenizer.encode(text).ids]
     nats = 0.0
     with torch.no_grad():
         for place in range(1, len(ids)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -70,7 +71,7 @@ def test_draws_follow_the_distribution() -> None:
         ("repetition_penalty", 0), ("temperature", math.nan), ("top_p", math.nan),
     ],
 )  # fmt: skip
-def test_a_setting_out_of_range_is_one_line(setting: str, value: float) -> None:
+def test_a_setting_out_of_range_is_one_line(setting: str, value: Any) -> None:
     with pytest.raises(ModelError, match=f"^{setting} is .*Give") as caught:
         Sampler(**{setting: value})
     assert "\n" not in str(caught.value)

@@ -62,6 +62,7 @@ def test_stop_strings_cut_exactly_and_nothing_is_taken_back(
 
 def test_the_end_of_text_token_ends(tokenizer: Tokenizer) -> None:
     eos = tokenizer.token_to_id("<eos>")
+    assert eos is not None
     writer = Writer(tokenizer, ["zzz"], eos)
     first = tokenizer.encode("O", add_special_tokens=False).ids[0]
     pieces = writer.push(first, 0.5) + writer.push(eos, 0.5)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from nbllm.config import ModelConfig
+from nbllm.config import ModelConfig, TokenizerConfig
+from nbllm.data import tokenizers
 from nbllm.errors import ModelError
-from nbllm.inspection.attention import AttentionMaps, attention, attention_layers
+from nbllm.inspection.attention import AttentionMaps, attention, attention_layers, attention_maps
 from nbllm.inspection.capture import inputs
 from nbllm.inspection.gates import gates, recurrent_layers
 from nbllm.inspection.probe import probe
@@ -18,7 +21,7 @@ from nbllm.models.language_model import LanguageModel
 V, T = 17, 12
 
 
-def model(**fields: object) -> LanguageModel:
+def model(**fields: Any) -> LanguageModel:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     module = LanguageModel(ModelConfig(**{"layers": 3, "width": 24, "dropout": 0.2, **fields}), V, T)
@@ -33,10 +36,11 @@ TOKENS = torch.randint(V, (2, T), generator=torch.Generator().manual_seed(1))
 @pytest.mark.parametrize(
     "fields", [{"heads": 4}, {"heads": 4, "kv_heads": 2}, {"heads": 3, "qk_norm": False, "head_width": 6}]
 )
-def test_weights_give_the_fused_kernels_output(fields: dict[str, object]) -> None:
+def test_weights_give_the_fused_kernels_output(fields: dict[str, Any]) -> None:
     module = model(**fields)
     weights = attention(module, TOKENS)
-    heads, groups = module.mixers()[0].heads, module.mixers()[0].heads // module.mixers()[0].key_heads
+    first = attention_layers(module)[0]
+    heads, groups = first.heads, first.heads // first.key_heads
     assert weights.shape == (3, 2, heads, T, T)
     torch.testing.assert_close(weights.sum(-1), torch.ones(3, 2, heads, T), rtol=0, atol=1e-5)
     assert (weights.triu(1) == 0).all()
@@ -55,7 +59,7 @@ def test_weights_give_the_fused_kernels_output(fields: dict[str, object]) -> Non
 
 
 @pytest.mark.parametrize("fields", [{}, {"plain": True}, {"mlp_width": 16}])
-def test_gates_give_the_layers_output(fields: dict[str, object]) -> None:
+def test_gates_give_the_layers_output(fields: dict[str, Any]) -> None:
     module = model(kind="lstm", **fields)
     found = gates(module, TOKENS)
     outputs: list[torch.Tensor] = []
@@ -65,7 +69,7 @@ def test_gates_give_the_layers_output(fields: dict[str, object]) -> None:
         module.eval()(TOKENS)
     torch.testing.assert_close(found["hidden"], torch.stack(outputs), rtol=0, atol=1e-5)
     torch.testing.assert_close(found["output"] * found["cell"].tanh(), found["hidden"], rtol=0, atol=1e-6)
-    assert all(0 <= found[name].min() and found[name].max() <= 1 for name in ("input", "forget", "output"))
+    assert all(found[name].min() >= 0 and found[name].max() <= 1 for name in ("input", "forget", "output"))
 
 
 @pytest.mark.parametrize("kind", ["transformer", "lstm"])
@@ -112,6 +116,16 @@ def test_frame_of_maps() -> None:
     assert row["weight"] == weights[2, 1, 5, 3]
     assert (row["query_token"], row["key_token"]) == ("词5", "词3")
     assert maps.queries == maps.keys == maps.tokens
+
+
+def test_maps_of_a_text_are_labelled() -> None:
+    tokenizer = tokenizers.train(TokenizerConfig(kind="char"), iter(["ab你好\n 。"]))
+    maps = attention_maps(model(heads=4), tokenizer, "a你好\n" * 5, context=T)
+    assert maps.weights.shape == (3, 4, T, T)
+    assert maps.tokens == ["a", "你", "好", maps.tokens[3]] * 3
+    assert maps.tokens[3] != "\n"
+    with pytest.raises(ModelError, match="no text"):
+        attention_maps(model(), tokenizer, "", context=T)
 
 
 def test_asking_a_model_for_what_it_has_not() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from nbllm.errors import ModelError
 from nbllm.models import estimate
 from nbllm.models.language_model import LanguageModel
 
-CONFIGS = [
+CONFIGS: list[dict[str, Any]] = [
     {},
     {"layers": 3, "width": 48, "heads": 4, "kv_heads": 2, "head_width": 10, "tied": False},
     {"layers": 2, "width": 32, "heads": 2, "qk_norm": False, "mlp_width": 50},
@@ -25,7 +26,7 @@ CONFIGS = [
 
 
 @pytest.mark.parametrize("fields", CONFIGS)
-def test_parameters_equal_the_modules(fields: dict[str, object]) -> None:
+def test_parameters_equal_the_modules(fields: dict[str, Any]) -> None:
     config = ModelConfig(**fields)
     module = LanguageModel(config, 77, 16)
     counted = estimate.parameters(config, 77)
@@ -43,7 +44,7 @@ def test_a_kind_of_ones_own_cannot_be_counted() -> None:
 
 
 @pytest.mark.parametrize("fields", [{}, {"qk_norm": False, "kv_heads": 2}, {"kind": "lstm", "layers": 2, "width": 192}])
-def test_memory_is_near_what_a_step_holds(fields: dict[str, object]) -> None:
+def test_memory_is_near_what_a_step_holds(fields: dict[str, Any]) -> None:
     """Weights, gradients and moments exactly; what autograd keeps, within a factor of 2."""
     torch.set_num_threads(1)
     config = RunConfig(model=fields, train={"optimizer": "adamw"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from nbllm.models.language_model import LanguageModel
 from nbllm.models.mixers.lstm import LSTM
 
 V, T = 19, 12
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "transformer": {"layers": 2, "width": 24, "heads": 3},
     "grouped": {"layers": 2, "width": 24, "heads": 4, "kv_heads": 2, "head_width": 8, "tied": False},
     "no-qk-norm": {"layers": 2, "width": 24, "heads": 2, "qk_norm": False},
@@ -122,6 +123,23 @@ def test_places_beyond_the_context_are_computed_when_asked() -> None:
     short(tokens()).sum().backward()  # a table grown while generating serves training too
 
 
+@pytest.mark.parametrize("kind", ["grouped", "lstm"])
+def test_trains_in_bfloat16(kind: str) -> None:
+    module = randomised(ModelConfig(**KINDS[kind])).float()
+    wide = module(tokens())
+    with torch.autocast("cpu", torch.bfloat16):
+        narrow = module(tokens())
+    assert (narrow - wide).abs().max() < 0.05 * wide.abs().max()
+    narrow.float().square().mean().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in module.parameters())
+
+
+def test_compiles_as_one_graph() -> None:
+    module = randomised(ModelConfig(**KINDS["grouped"]))
+    compiled = torch.compile(module, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(tokens()), module(tokens()), rtol=0, atol=1e-8)
+
+
 def test_plain_lstm_equals_torch() -> None:
     module = randomised(ModelConfig(**KINDS["lstm-plain"]))
     reference = nn.LSTM(24, 24, num_layers=2, batch_first=True).double()
@@ -135,11 +153,13 @@ def test_plain_lstm_equals_torch() -> None:
 
 def test_lstm_equals_the_written_equations() -> None:
     module = randomised(ModelConfig(**{**KINDS["lstm-plain"], "layers": 1}))
-    lstm = module.mixers()[0].lstm
-    assert isinstance(lstm, nn.LSTM)
-    W = dict(zip("ifgo", lstm.weight_ih_l0.chunk(4), strict=True))
-    U = dict(zip("ifgo", lstm.weight_hh_l0.chunk(4), strict=True))
-    b = dict(zip("ifgo", (lstm.bias_ih_l0 + lstm.bias_hh_l0).chunk(4), strict=True))
+    mixer = module.mixers()[0]
+    assert isinstance(mixer, LSTM)
+    lstm = mixer.lstm
+    weight_ih, weight_hh, bias_ih, bias_hh = lstm.all_weights[0]
+    W = dict(zip("ifgo", weight_ih.chunk(4), strict=True))
+    U = dict(zip("ifgo", weight_hh.chunk(4), strict=True))
+    b = dict(zip("ifgo", (bias_ih + bias_hh).chunk(4), strict=True))
     h = c = torch.zeros(24, dtype=torch.float64)
     expected = []
     for x in module.embedding(tokens(1))[0]:
@@ -153,9 +173,10 @@ def test_lstm_equals_the_written_equations() -> None:
 def test_lstm_begins_orthogonal_with_forget_bias_one() -> None:
     mixer = LSTM(ModelConfig(kind="lstm", width=16))
     mixer.init_weights()
-    for gate in mixer.lstm.weight_hh_l0.detach().chunk(4):
+    _, weight_hh, bias_ih, bias_hh = mixer.lstm.all_weights[0]
+    for gate in weight_hh.detach().chunk(4):
         torch.testing.assert_close(gate @ gate.T, torch.eye(16), rtol=0, atol=1e-5)
-    bias = (mixer.lstm.bias_ih_l0 + mixer.lstm.bias_hh_l0).detach()
+    bias = (bias_ih + bias_hh).detach()
     assert bias.tolist() == [0.0] * 16 + [1.0] * 16 + [0.0] * 32
 
 

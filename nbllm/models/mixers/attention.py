@@ -22,7 +22,7 @@ from nbllm.models.rope import Rope
 
 @dataclass
 class Cache:
-    """Keys and values of the tokens read so far, in room reserved once: keys_BJSK, values_BJSK, of which `length` count."""
+    """Keys and values of the tokens read so far, in room reserved once: keys_BJSK and values_BJSK; `length` count."""
 
     keys: torch.Tensor
     values: torch.Tensor
@@ -31,7 +31,9 @@ class Cache:
     def append(self, keys_BJTK: torch.Tensor, values_BJTK: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Write T more tokens; all that count now, as views."""
         start, self.length = self.length, self.length + keys_BJTK.shape[2]
-        assert self.length <= self.keys.shape[2], f"a cache for {self.keys.shape[2]} tokens is asked to hold {self.length}"
+        assert self.length <= self.keys.shape[2], (
+            f"a cache for {self.keys.shape[2]} tokens is asked to hold {self.length}"
+        )
         self.keys[:, :, start : self.length] = keys_BJTK
         self.values[:, :, start : self.length] = values_BJTK
         return self.keys[:, :, : self.length], self.values[:, :, : self.length]

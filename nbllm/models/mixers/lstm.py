@@ -42,7 +42,8 @@ class LSTM(Mixer):
         memory: torch.Tensor | None = None,
         state: Memory | None = None,
     ) -> tuple[torch.Tensor, Memory | None]:
-        assert mask is None and memory is None, "an LSTM reads every token in turn"
+        assert mask is None, "an LSTM reads every token in turn"
+        assert memory is None, "an LSTM looks at no memory"
         if state is None:
             return self.lstm(x_BTD)[0], None
         y_BTD, after = self.lstm(x_BTD, tuple(state))
@@ -50,12 +51,11 @@ class LSTM(Mixer):
 
     def gates(self, x_BTD: torch.Tensor) -> dict[str, torch.Tensor]:
         """Every gate at every step, by the equations: input, forget, output, cell and hidden, each (B, T, D)."""
-        lstm = self.lstm
-        weight_ih, weight_hh, bias = lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0 + lstm.bias_hh_l0
+        weight_ih, weight_hh, bias_ih, bias_hh = self.lstm.all_weights[0]
         hidden = cell = x_BTD.new_zeros(x_BTD.shape[0], self.width)
         steps: dict[str, list[torch.Tensor]] = {"input": [], "forget": [], "output": [], "cell": [], "hidden": []}
         for x_BD in x_BTD.unbind(1):
-            i, f, g, o = (x_BD @ weight_ih.T + hidden @ weight_hh.T + bias).chunk(4, dim=-1)
+            i, f, g, o = (x_BD @ weight_ih.T + hidden @ weight_hh.T + bias_ih + bias_hh).chunk(4, dim=-1)
             i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
             cell = f * cell + i * g
             hidden = o * cell.tanh()
@@ -69,9 +69,10 @@ class LSTM(Mixer):
 
     def init_weights(self) -> None:
         """Orthogonal recurrent weights a gate (Saxe et al. 2014), forget bias 1 (Jozefowicz et al. 2015)."""
-        nn.init.normal_(self.lstm.weight_ih_l0, std=self.width**-0.5)
-        for gate in self.lstm.weight_hh_l0.data.chunk(4):
+        weight_ih, weight_hh, bias_ih, bias_hh = self.lstm.all_weights[0]
+        nn.init.normal_(weight_ih, std=self.width**-0.5)
+        for gate in weight_hh.data.chunk(4):
             nn.init.orthogonal_(gate)
-        nn.init.zeros_(self.lstm.bias_ih_l0)
-        nn.init.zeros_(self.lstm.bias_hh_l0)
-        self.lstm.bias_ih_l0.data[self.width : 2 * self.width] = 1.0
+        nn.init.zeros_(bias_ih)
+        nn.init.zeros_(bias_hh)
+        bias_ih.data[self.width : 2 * self.width] = 1.0

@@ -1,0 +1,120 @@
+"""What a parsed line asks for, apart from how it is shown: shared by the magics and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from nbllm.errors import ConfigError
+from nbllm.magics.commands import Command
+from nbllm.magics.expand import expand_prompt
+from nbllm.magics.parse import Parsed
+
+
+def run_name(parsed: Parsed) -> str | None:
+    """The run's name: the first word, or --name."""
+    word = str(parsed.names[0]) if parsed.names else None
+    flag = parsed.flags.get("name")
+    if word and flag and word != flag:
+        raise ConfigError(f"The run is called '{word}' and '{flag}'.", "Keep one of the two names.")
+    return word or (None if flag is None else str(flag))
+
+
+def run_and_prompt(parsed: Parsed, cell: str | None, names: Mapping[str, Any]) -> tuple[str, str]:
+    """Which run is asked, and the text to go on from: the rest of the line, or the body of the cell."""
+    if cell is not None:
+        if len(parsed.names) > 1:
+            raise ConfigError(
+                "A prompt stands in the line and in the cell.", "Write %%llm_generate RUN, and the prompt below it."
+            )
+        return str(parsed.names[0]) if parsed.names else "last", expand_prompt(cell.removesuffix("\n"), names)
+    if not parsed.names:
+        raise ConfigError("No run is named.", 'Write a run and a prompt, as in: last "The "')
+    run, *prompt = (str(each) for each in parsed.names)
+    return run, _newlines(" ".join(prompt))
+
+
+def sampling(parsed: Parsed) -> dict[str, Any]:
+    """The settings of generation, with line breaks in the stop strings."""
+    settings = dict(parsed.flags)
+    if "stop" in settings:
+        settings["stop"] = [_newlines(str(text)) for text in settings["stop"]]
+    return settings
+
+
+def preview_arguments(parsed: Parsed) -> tuple[Any, dict[str, Any]]:
+    """The source to look at, as a word or by --data, and the other settings."""
+    settings = dict(parsed.settings)
+    sources = [*parsed.names, *([settings.pop("data.source")] if "data.source" in settings else [])]
+    if len(sources) > 1:
+        raise ConfigError("Two sources are given.", "Keep one of SOURCE and --data SOURCE.")
+    return sources[0] if sources else "python-docs", settings
+
+
+def ask(command: Command, parsed: Parsed) -> str:
+    """Pause, resume, stop, checkpoint or set; returns the sentence that says what was asked."""
+    from nbllm import api
+
+    if command.name == "set" and not parsed.flags:
+        raise ConfigError("There is nothing to set.", f"Write {command.call} NAME lr=1e-3 or steps=2000.")
+    run = api.attach(run_name(parsed) or "last")
+    getattr(run, command.name)(**parsed.flags)
+    changes = ", ".join(f"{key} {value:g}" for key, value in parsed.flags.items())
+    said = {
+        "pause": f"Asked {run.name} to pause. Go on: {command.prefix}resume {run.name}",
+        "resume": f"{run.name} goes on. Watch it: {command.prefix}attach {run.name}",
+        "stop": f"Asked {run.name} to stop with a checkpoint. Go on later: {command.prefix}resume {run.name}",
+        "checkpoint": f"Asked {run.name} for a checkpoint.",
+        "set": f"Asked {run.name} for {changes}.",
+    }
+    return said[command.name]
+
+
+def carry_out(command: Command, flags: Mapping[str, Any]) -> Iterator[str]:
+    """Do what the flags ask in their order, and say in a line each what was done."""
+    if flags.get("yes") and not flags.get("prune"):
+        raise ConfigError("--yes goes with --prune.", f"Write {command.call} --prune --yes.")
+    for action, values in flags.items():
+        if action == "prune":
+            yield _prune(command, bool(flags.get("yes")))
+        elif action != "yes":
+            yield from _upkeep(action, [str(each) for each in values])
+
+
+def _upkeep(action: str, words: list[str]) -> Iterator[str]:
+    from nbllm import api
+
+    name, *rest = words
+    if action == "delete":
+        for each in words:
+            api.attach(each).delete()
+            yield f"Deleted {each}."
+    elif action == "rename":
+        yield f"{name} is now {api.attach(name).rename(rest[0]).name}."
+    elif action == "tag":
+        run = api.attach(name)
+        run.label(tags=[*run.tags, *rest])
+        yield f"Tagged {name}: {', '.join(rest)}."
+    elif action == "note":
+        api.attach(name).label(note=" ".join(rest))
+        yield f"Noted on {name}."
+    elif action == "pack":
+        yield f"Wrote {api.attach(name).pack(rest[0])}."
+    elif action == "unpack":
+        yield f"{name} is now the run {api.unpack(name, *rest).name}."
+
+
+def _prune(command: Command, apply: bool) -> str:
+    from nbllm import api
+
+    found = api.prune(apply=apply)
+    megabytes = float(found["mb"].sum()) if len(found) else 0.0
+    what = f"{len(found)} older checkpoints, {megabytes:,.1f} MB"
+    if not len(found):
+        return "Nothing to remove: ended runs keep only their last and best checkpoints."
+    return f"Removed {what}." if apply else f"--prune would remove {what}. To do it: {command.call} --prune --yes"
+
+
+def _newlines(text: str) -> str:
+    """A line cannot hold a line break: `\\n` and `\\t` are typed for them."""
+    return text.replace("\\n", "\n").replace("\\t", "\t")

@@ -1,0 +1,92 @@
+"""Old encodings are told apart, also in short texts; what fits nothing names its byte and offset."""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+
+import pytest
+
+from nbllm.data.sources import read_records
+from nbllm.errors import DataError
+from tests.data.conftest import CHINESE, ENGLISH, data
+
+FRENCH = "Les élèves préféraient rêver à l'école. Ça coûte 5 €, déjà !"
+SAMPLES = [
+    *[(text, "utf-8") for text in ("plain", "é", "你", "😀 mixed 文 é", ENGLISH, CHINESE)],
+    *[(text, "utf-8-sig") for text in ("plain", CHINESE)],
+    *[(text, "utf-16") for text in ("plain", CHINESE, FRENCH)],
+    *[(text, "utf-16-le") for text in ("plain text", CHINESE, FRENCH)],
+    *[(text, "utf-16-be") for text in ("plain text", CHINESE)],
+    *[(text, "utf-32") for text in ("plain text", CHINESE)],
+    *[
+        (text, "gb18030")
+        for text in ("你好", "你", "语言模型", "你好，世界", "第1章 start\nabc 结束", CHINESE, CHINESE * 3000)
+    ],
+    *[(ENGLISH * 3000 + text, "gb18030") for text in ("你好，世界", "语言")],
+    *[
+        (text, "cp1252")
+        for text in (
+            "élève",
+            "naïve",
+            "Fluß",
+            "São João não é açúcar",
+            "“Hi” – he said… it’s fine",
+            FRENCH,
+            "niño\nMañana",
+        )
+    ],
+    *[(ENGLISH * 30000 + text, "cp1252") for text in ("café", FRENCH)],
+]
+
+
+def read(path: Path, **settings: object) -> str:
+    return "".join(record.text for record in read_records(data(path.name, **settings), path.parent))
+
+
+@pytest.mark.parametrize(("text", "encoding"), SAMPLES, ids=[f"{e}-{t[-12:]!r}" for t, e in SAMPLES])
+def test_found(base: Path, text: str, encoding: str) -> None:
+    path = base / "a.txt"
+    path.write_bytes(text.encode(encoding))
+    assert read(path) == text
+
+
+def test_each_of_the_common_characters_alone(base: Path) -> None:
+    path = base / "a.txt"
+    for character in "的是不了在人有我他这中大来上国个到们子和你地出道也时年":
+        path.write_bytes((character * 2).encode("gb18030"))
+        assert read(path) == character * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [("Привет, мир! Как дела сегодня?", "cp1251"), ("日本語のテキストです。こんにちは", "shift_jis")],
+)
+def test_others_are_asked_for_and_then_read(base: Path, text: str, encoding: str) -> None:
+    path = base / "a.txt"
+    path.write_bytes(text.encode(encoding))
+    with pytest.raises(DataError, match=r"byte 0x[0-9A-F]{2} at offset 0 .*--encoding"):
+        read(path)
+    assert read(path, encoding=encoding) == text
+
+
+@pytest.mark.parametrize("before", [0, 100_000])
+def test_damaged_utf8_names_byte_and_offset(base: Path, before: int) -> None:
+    good = (CHINESE * (1 + before // len(CHINESE.encode()))).encode()
+    path = base / "a.txt"
+    path.write_bytes(good + b"\xff" + good)
+    with pytest.raises(DataError, match=f"byte 0xFF at offset {len(good):,} "):
+        read(path)
+
+
+def test_fault_beyond_the_first_chunk(base: Path) -> None:
+    path = base / "a.txt"
+    path.write_bytes(b"a" * 3_000_000 + "é".encode() + b"b")
+    with pytest.raises(DataError, match="byte 0xC3 at offset 3,000,000 "):
+        read(path, encoding="ascii")
+
+
+def test_marks_are_not_text(base: Path) -> None:
+    path = base / "a.txt"
+    path.write_bytes(codecs.BOM_UTF8 + b"x")
+    assert read(path) == "x"
