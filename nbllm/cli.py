@@ -214,6 +214,7 @@ def execute(notebook: Path, folder: Path) -> Path:
         content,
         timeout=1800,
         kernel_name="python3",
+        extra_arguments=["--IPKernelApp.log_level=40"],  # no notes of the kernel's own between the cells
         resources={"metadata": {"path": str(Path.cwd())}},
         on_cell_start=lambda cell, cell_index: _progress(cell_index, count, cell.source),
     )

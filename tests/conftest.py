@@ -14,6 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from nbllm.store.folder import RunFolder
+from nbllm.store.status import read_status
+
 THREADS = str(min(2, os.cpu_count() or 1))
 ROOT = Path(__file__).resolve().parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -72,11 +75,12 @@ def find_browser() -> str | None:
 
 
 def end_workers(folder: Path) -> None:
-    """End the worker processes whose run lies under `folder`: a test that failed half-way leaves one training."""
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if "nbllm.runners.worker" in words and any(str(folder) in word for word in words):
-            process.kill()
+    """End the workers that still hold a run under `folder`: a test that failed half-way leaves one training."""
+    for path in folder.rglob("status.json"):
+        run = RunFolder(path.parent)
+        worker = read_status(path).worker
+        if worker and worker["pid"] != os.getpid() and run.alive():
+            psutil.Process(worker["pid"]).kill()
 
 
 @pytest.fixture(autouse=True)

@@ -60,3 +60,41 @@ def test_it_keeps_a_picture(executed: NotebookNode) -> None:
 
 def test_it_keeps_a_table(executed: NotebookNode) -> None:
     assert any("<table" in shown and "loss" in shown for shown in kernel.data(executed, "text/html"))
+
+
+# The quickstart, which `nbllm demo` leaves as a page: the run's curve at its end, a sample, and the attention.
+
+
+@pytest.fixture
+def quickstart(executed: NotebookNode) -> NotebookNode:
+    if not any(cell.source.startswith("%%llm_train first") for cell in executed.cells):
+        pytest.skip("another notebook")
+    return executed
+
+
+def cell_with(notebook: NotebookNode, words: str) -> NotebookNode:
+    """A notebook with only the code cell that holds these words."""
+    found = [cell for cell in notebook.cells if cell.cell_type == "code" and words in cell.source]
+    assert len(found) == 1, words
+    return nbformat.v4.new_notebook(cells=found)
+
+
+def test_quickstart_keeps_the_curve_of_the_finished_run(quickstart: NotebookNode) -> None:
+    """The display under the training cell is updated by its id, the last time when the run has ended."""
+    cell = cell_with(quickstart, "%%llm_train first")
+    assert f"step {kernel.QUICK_STEPS}" in kernel.text(cell)
+    assert kernel.data(cell, "image/png")
+
+
+def test_quickstart_goes_on_at_once_and_waits_where_it_says_so(quickstart: NotebookNode) -> None:
+    assert "2 + 2 = 4" in kernel.text(cell_with(quickstart, "2 + 2"))
+    assert f"finished, after {kernel.QUICK_STEPS} steps" in kernel.text(cell_with(quickstart, "run.wait()"))
+
+
+def test_quickstart_writes_text(quickstart: NotebookNode) -> None:
+    assert len(kernel.text(cell_with(quickstart, "%llm_generate"))) > 100
+
+
+def test_quickstart_shows_attention(quickstart: NotebookNode) -> None:
+    """As a picture: a page made from the notebook has no script to draw a Plotly figure."""
+    assert kernel.data(cell_with(quickstart, ".attention("), "image/png")

@@ -118,8 +118,8 @@ class Snapshot:
     """The display that holds the picture: sent first by `show`, then by `offer` from the follower's thread.
 
     Beside live widgets it is sent when the state changes (a pause, the end) and once a minute. Where nothing else can
-    be shown (`alone`), every two seconds at first and ever slower in a long run, so that an hour unseen stays small, and
-    without the PNG in between.
+    be shown (`alone`), every two seconds at first and ever slower in a long run, so that an hour unseen stays small,
+    and without the PNG in between.
     """
 
     def __init__(self, alone: bool):

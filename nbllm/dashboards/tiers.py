@@ -15,7 +15,8 @@ TIERS: tuple[Tier, ...] = ("widget", "html", "text")
 def tier() -> Tier:
     """The best tier that is known to work: widgets only where a front end is known to sit behind the kernel.
 
-    $NBLLM_DISPLAY overrides (`auto` does not). nbclient, papermill and nbconvert start kernels without a sign of a page: they get HTML.
+    $NBLLM_DISPLAY overrides (`auto` does not). nbclient, papermill and nbconvert start kernels without a sign of a
+    page: they get HTML.
     """
     wish = os.environ.get("NBLLM_DISPLAY", "").strip().lower()
     if wish and wish != "auto":

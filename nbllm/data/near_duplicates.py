@@ -16,7 +16,7 @@ HASHES = BANDS * ROWS
 SIMILAR = 0.8  # share of equal minima from which a document counts as a repeat
 REMEMBERED = 1 << 18  # latest documents compared with: 64 MB of signatures, whatever the corpus's size
 SLOTS = 1 << 19  # of the table of a band
-_BLOCK = 1 << 14
+_BLOCK = 1 << 11  # shingles hashed at a time: 1 MB
 
 
 class NearDuplicates:
@@ -57,8 +57,7 @@ class NearDuplicates:
         shingles = np.unique(shingles ^ (shingles >> np.uint64(29)))
         smallest = np.full(HASHES, 2**32 - 1, dtype=np.uint64)
         for start in range(0, len(shingles), _BLOCK):
-            block = shingles[start : start + _BLOCK]
-            for k in range(HASHES):
-                hashed = (block * self._multipliers[k] + self._offsets[k]) >> np.uint64(32)
-                smallest[k] = min(smallest[k], hashed.min())
+            block = shingles[start : start + _BLOCK, None]
+            hashed = (block * self._multipliers + self._offsets) >> np.uint64(32)  # (shingles, HASHES)
+            smallest = np.minimum(smallest, hashed.min(axis=0))
         return smallest.astype(np.uint32)

@@ -181,7 +181,7 @@ def _leaf(command: Command, name: str, typed: str) -> tuple[Option, bool]:
     positive = "--" + name.removeprefix("--no-")
     if name.startswith("--no-") and positive in by_name and by_name[positive].kind == "bool":
         return by_name[positive], False
-    known = [*by_name, *(flag.name for flag in command.flags), HELP.name]
+    known = [*by_name, *(flag.name for flag in command.flags)]
     advice = did_you_mean(name, known) or f"See {command.call} --help."
     raise ConfigError(f"{command.call} has no flag {typed.partition('=')[0]}.", advice)
 

@@ -43,9 +43,10 @@ def heatmap(
     )
     figure.update_xaxes(title="attended token" if rows is None else "token", **ticks)
     figure.update_yaxes(
-        title="attending token" if rows is None else "unit", autorange="reversed", showgrid=False,
-        **({**ticks} if rows is None else {}),
-    )  # fmt: skip
+        title="attending token" if rows is None else "unit",
+        autorange="reversed",
+        **(ticks if rows is None else {"showgrid": False}),
+    )
     return figure
 
 

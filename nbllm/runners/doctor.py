@@ -138,19 +138,19 @@ def _package(name: str, wanted: str) -> Check:
 
 
 def _fits(version: str, wanted: str) -> bool:
-    """Whether a version lies in a range such as `>=2.9,<3`. Only the numbers count."""
+    """Whether a version lies in a range such as `>=2.9,<3`, the only form in our pyproject. Only the numbers count."""
     have = _numbers(version)
     for part in filter(None, (piece.strip() for piece in wanted.split(","))):
-        sign, bound = re.fullmatch(r"(>=|<=|==|!=|<|>|~=)\s*(.*)", part).groups()  # type: ignore[union-attr]
+        sign, bound = re.fullmatch(r"(>=|<)\s*(.*)", part).groups()  # type: ignore[union-attr]
         limit = _numbers(bound)
-        cut = have[: max(len(limit), 1)]
-        if (sign == ">=" and have < limit) or (sign == "<" and cut >= limit):
+        if (sign == ">=" and have < limit) or (sign == "<" and have >= limit):
             return False
     return True
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version.split("+")[0])[:3])
+    numbers = [int(number) for number in re.findall(r"\d+", version.split("+")[0])]
+    return tuple([*numbers, 0, 0, 0][:3])
 
 
 def _devices() -> list[Check]:

@@ -119,7 +119,7 @@ class Lab:
     def open(self, name: str, cells: list[str]) -> Page:
         """Make a notebook of these cells, open it, and wait for its kernel."""
         self._name = name
-        empty = {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": []}
+        empty: dict[str, Any] = {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": []}
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         notebook = {
             "nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": kernel},

@@ -51,11 +51,27 @@ def test_found(base: Path, text: str, encoding: str) -> None:
     assert read(path) == text
 
 
-def test_each_of_the_common_characters_alone(base: Path) -> None:
+def test_two_characters_are_enough(base: Path) -> None:
     path = base / "a.txt"
-    for character in "的是不了在人有我他这中大来上国个到们子和你地出道也时年":
-        path.write_bytes((character * 2).encode("gb18030"))
-        assert read(path) == character * 2
+    words = (
+        "你好",
+        "中国",
+        "今天",
+        "语言",
+        "模型",
+        "文字",
+        "天气",
+        "苹果",
+        "朋友",
+        "老师",
+        "公园",
+        "我们",
+        "他们",
+        "时间",
+    )
+    for text in words:
+        path.write_bytes(text.encode("gb18030"))
+        assert read(path) == text
 
 
 @pytest.mark.parametrize(

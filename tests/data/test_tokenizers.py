@@ -113,7 +113,7 @@ def test_lowercase_and_frequency() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_blocks_are_encoded_as_the_tokenizer_does(learned: dict[str, Tokenizer], kind: str) -> None:
     tokenizer = learned[kind]
-    expected: list[int] = []
+    expected: list[int | None] = []
     for text in TEXTS:
         expected += [*tokenizer.encode(text).ids, tokenizer.token_to_id("<eos>")]
     block = b"\xff".join(text.encode() for text in TEXTS)

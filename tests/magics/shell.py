@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import os
 import re
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def run_cell(shell: InteractiveShell, code: str) -> Ran:
 @functools.cache
 def _trained() -> Path:
     """One short run, trained once for all tests of the process."""
-    folder = Path(tempfile.mkdtemp(prefix="nbllm-trained-")) / "tiny"
+    folder = Path(os.environ["NBLLM_HOME"]) / "trained"  # conftest removes it with all the rest
     settings = {"train.steps": 6, "train.checkpoint_every": 3, "sample.every": 0, "probe.every": 0, "train.context": 16}
     with contextlib.redirect_stdout(io.StringIO()):
         run = api.train("made-once", data=TEXT, size="tiny", layers=1, runner="inline", config=settings)

@@ -1,0 +1,98 @@
+"""Plotly figures and still pictures."""
+
+from __future__ import annotations
+
+import io
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nbllm.plots.curves import loss_figure, running_mean
+from nbllm.plots.maps import heatmap
+from nbllm.plots.static import Picture, chinese_font, clip, png, svg
+from nbllm.store.metrics import Metrics
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    found = Metrics()
+    for step in range(1, 5001):
+        found.update(
+            [{"t": 0, "event": "step", "step": step, "loss": 5 / step + 1, "tokens": step * 4, "seconds": step / 10}]
+        )
+    found.update([{"t": 0, "event": "evaluation", "step": step, "val_loss": 2.0} for step in (1000, 2000)])
+    return found
+
+
+def test_the_loss_figure_is_small_and_says_what_it_shows(metrics: Metrics) -> None:
+    figure = loss_figure(metrics, x="tokens", log=True, smoothing=0.5)
+    names = [trace.name for trace in figure.data]
+    assert names == ["train loss", "smoothed", "held-out loss"]
+    assert all(len(trace.x) <= 2000 for trace in figure.data)
+    assert list(figure.data[2].x) == [4000, 8000]
+    assert figure.layout.yaxis.type == "log"
+    assert figure.layout.xaxis.title.text == "tokens"
+
+
+def test_an_empty_run_has_an_empty_figure() -> None:
+    assert len(loss_figure(Metrics(), smoothing=0.3).data[0].x) == 0
+
+
+def test_the_running_mean_of_a_line_is_that_line_and_nan_has_no_weight() -> None:
+    steps = np.arange(1.0, 2001.0)
+    smooth = running_mean(steps, steps * 2, 0.2)
+    assert np.allclose(smooth[300:-300], steps[300:-300] * 2, rtol=1e-3)
+    holed = np.full(100, 3.0)
+    holed[::2] = np.nan
+    assert np.allclose(running_mean(np.arange(100.0), holed, 0.5), 3.0)
+
+
+def test_the_heatmap_keeps_equal_tokens_apart_and_shows_text_as_text() -> None:
+    figure = heatmap(np.eye(3), ["天", "天", "<b>"])
+    assert list(figure.layout.xaxis.ticktext) == ["天", "天", "&lt;b&gt;"]
+    assert list(figure.layout.xaxis.tickvals) == [0, 1, 2]
+    assert figure.data[0].customdata[2][0] == "&lt;b&gt; → 天"
+    gates = heatmap(np.zeros((2, 3)), ["a", " ", "\n"], rows=["unit 1", "unit 2"])
+    assert list(gates.layout.xaxis.ticktext) == ["a", "␣", "↵"]
+
+
+def picture(sample: str = "To be", title: str = "run") -> Picture:
+    x = np.arange(1.0, 1001.0)
+    return Picture(
+        title, "training", (x, 4 / x + 1), (x[::100], 4 / x[::100] + 1.1), "ROMEO:", sample, [("step", "1,000")]
+    )
+
+
+def test_the_svg_is_small_well_formed_and_escapes() -> None:
+    text = svg(picture(title='<script>"x"</script>'))
+    root = ElementTree.fromstring(text)
+    assert len(text) < 12_000
+    assert '<script>"x"</script>' in root.attrib["aria-label"]
+    assert "<script" not in text
+    assert text.count("<polyline") == 2
+
+
+def test_pictures_of_nothing_are_drawn() -> None:
+    empty = (np.empty(0), np.empty(0))
+    nothing = Picture("run", "starting", empty, empty)
+    ElementTree.fromstring(svg(nothing))
+    assert png(nothing).startswith(b"\x89PNG")
+
+
+def test_the_png_shows_the_sample_and_chinese_where_a_font_is() -> None:
+    plain, chinese = png(picture("")), png(picture("今天天气很好，我们去公园散步吧。"))
+    assert len(chinese) < 80_000
+    bottom = (0, 330, 760, 420)
+    one, other = (np.asarray(Image.open(io.BytesIO(p)).convert("L").crop(bottom)) for p in (plain, chinese))
+    assert (other < 128).sum() > (one < 128).sum() + 100
+    if chinese_font() is not None:
+        # Missing glyphs would all be the same box.
+        differing = [np.asarray(Image.open(io.BytesIO(png(picture(c)))).convert("L").crop(bottom)) for c in "天气"]
+        assert (differing[0] != differing[1]).any()
+
+
+def test_clip() -> None:
+    assert clip("abc", 3) == "abc"
+    assert clip("abcd", 3) == "ab…"
