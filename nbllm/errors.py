@@ -27,8 +27,8 @@ class NbllmError(Exception):
         super().__init__(f"{self.message} {self.advice}".strip())
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows in place of a traceback: one line, its first word in red."""
-        return [f"\x1b[1;31mError:\x1b[0m {self}"]
+        """What IPython shows in place of a traceback: one line, its first word in bold."""
+        return [f"\x1b[1mError:\x1b[0m {self}"]
 
 
 class ConfigError(NbllmError):

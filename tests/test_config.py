@@ -29,7 +29,11 @@ def test_the_example_of_the_readme() -> None:
 
 def test_later_layers_win_and_size_only_fills() -> None:
     config = resolve(
-        [("nbllm.yaml", {"lr": 1e-3, "size": "small"}), ("%config NbLLM", {"lr": 2e-3}), ("cell body", {"size": "tiny"})]
+        [
+            ("nbllm.yaml", {"lr": 1e-3, "size": "small"}),
+            ("%config NbLLM", {"lr": 2e-3}),
+            ("cell body", {"size": "tiny"}),
+        ]
     )
     assert config.size == "tiny"
     assert config.train.lr == 2e-3

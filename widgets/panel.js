@@ -87,7 +87,9 @@ function render({ model, el: root, signal: given }) {
   root.replaceChildren(header(model), el("div", { class: "nbllm-row" }, list, asTable), body);
   requestAnimationFrame(() => show(true));
 
-  const here = () => { if (root.isConnected && !document.hidden) model.send({ kind: "sign" }); };
+  // A view whose kernel is gone is marked by its manager; it has nobody to speak to.
+  const gone = () => !root.isConnected || root.closest(".jupyter-widgets-disconnected") !== null;
+  const here = () => { if (!gone() && !document.hidden) model.send({ kind: "sign" }); };
   here();
   const beat = setInterval(here, SIGN);
   document.addEventListener("visibilitychange", here, { signal });

@@ -132,7 +132,9 @@ class Snapshot:
 
     def show(self, watch: Watch) -> None:
         """The first display, in the cell that runs now."""
-        self._context = contextvars.copy_context()
+        # From the follower's thread an update is sent in the cell's own context, as its page expects. A runner without
+        # a page (nbclient and its like) heeds only the cell that runs now, which is what an empty context leads to.
+        self._context = contextvars.Context() if self.alone else contextvars.copy_context()
         self._state = watch.status.state
         # Drawing takes a moment that the first picture of a live run is not worth: others follow.
         self._publish(bundle(watch, with_png=watch.status.state in ENDED), update=False)
@@ -154,7 +156,6 @@ class Snapshot:
         data = bundle(watch, with_png=with_png)
         if self._context is None:
             return
-        # A copy of the cell's own context: from another thread the message reaches the cell that made the display.
         self._context.copy().run(self._publish, data, update=True)
 
     def _publish(self, data: dict[str, str], *, update: bool) -> None:

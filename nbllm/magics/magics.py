@@ -18,7 +18,7 @@ from nbllm.errors import RunError
 from nbllm.magics.commands import COMMANDS, help_text
 from nbllm.magics.errors import one_line_errors
 from nbllm.magics.layers import config_layers
-from nbllm.magics.live_text import LiveText
+from nbllm.magics.live_text import LiveText, Texts
 from nbllm.magics.parse import Parsed, parse
 from nbllm.magics.preview import PreviewView
 from nbllm.magics.requests import ask, carry_out, preview_arguments, run_and_prompt, run_name, sampling
@@ -79,7 +79,7 @@ class NbllmMagics(Magics):
         settings = sampling(parsed)
         model = api.load(run, step=settings.pop("step", None))
         if settings.get("samples", 1) != 1:
-            return model.generate(prompt, **settings)
+            return Texts(model.generate(prompt, **settings))
         settings.pop("samples", None)
         return self._quiet(self._stream(model, prompt, settings))
 

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +41,11 @@ def writing(folder: Path, steps: int, hertz: int) -> subprocess.Popen[bytes]:
 
 
 @pytest.fixture
-def checkout(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     """Kernels find this checkout, and no sign of a page."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     for name in ("JPY_SESSION_NAME", "VSCODE_PID", "VSCODE_CWD", "NBLLM_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
-    yield
 
 
 def test_an_executed_notebook_keeps_the_last_state(tmp_path: Path, checkout: None) -> None:

@@ -24,7 +24,8 @@ def test_run_names(shell, tiny):
     for line in ("%%llm_train sha", "%llm_attach sha", "run = %llm_attach sha", "%llm_runs --delete x sha"):
         assert words(shell, line) == ["shakespeare"], line
     assert words(shell, "%llm_attach ") == ["shakespeare"]
-    _, legacy = shell.complete("", "%%llm_train sha", 15)
+    with pytest.warns(PendingDeprecationWarning):
+        _, legacy = shell.complete("", "%%llm_train sha", 15)
     assert legacy == ["shakespeare"]
 
 

@@ -67,6 +67,8 @@ def test_generate_cell_variables_and_samples(shell, tiny):
     assert ran.value.prompt == "你好，世界\nTo"
     ran = run_cell(shell, "%llm_generate last To be --samples 3 --max-tokens 4 --stop q")
     assert [each.prompt for each in ran.value] == ["To be"] * 3
+    assert ran.printed.count("To be") == 3
+    assert ran.value._repr_html_().count("tokens/s") == 3
 
 
 def test_generate_inside_a_function_sees_its_variables(shell, tiny):
