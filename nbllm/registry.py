@@ -82,5 +82,6 @@ CORPORA: Registry[Any] = Registry(
 VIEWS: Registry[Any] = Registry(
     "view",
     dashboard="nbllm.dashboards:dashboard",
-    attention="nbllm.plots.maps:attention_figure",
+    attention="nbllm.plots.heads:attention_figure",
+    attention_picture="nbllm.plots.heads:attention_picture",
 )

@@ -14,7 +14,9 @@ def cell(**layer: object) -> RunConfig:
 
 def test_the_example_of_the_readme() -> None:
     body = parse_yaml(
-        'model: {layers: 4, width: 128, heads: 4}\ntrain: {lr: 3e-3, batch_size: 32}\nsample: {prompt: "ROMEO:", every: 100}',
+        "model: {layers: 4, width: 128, heads: 4}\n"
+        "train: {lr: 3e-3, batch_size: 32}\n"
+        'sample: {prompt: "ROMEO:", every: 100}',
         "cell body",
     )
     line = {"model.kind": "transformer", "size": "small", "data.source": "./input.txt", "train.minutes": "3"}
@@ -27,21 +29,29 @@ def test_the_example_of_the_readme() -> None:
     assert config.sample.prompt == "ROMEO:"
 
 
-def test_later_layers_win_and_size_only_fills() -> None:
-    config = resolve(
-        [
-            ("nbllm.yaml", {"lr": 1e-3, "size": "small"}),
-            ("%config NbLLM", {"lr": 2e-3}),
-            ("cell body", {"size": "tiny"}),
-        ]
-    )
-    assert config.size == "tiny"
-    assert config.train.lr == 2e-3
-    assert config.model.width == 64
+def test_what_is_asked_for_wins_over_settings() -> None:
+    settings = [("nbllm.yaml", {"lr": 1e-3, "heads": 8, "steps": 500}), ("%config NbLLM", {"lr": 2e-3})]
+    assert resolve([("cell body", {})], settings).train.lr == 2e-3
+    assert resolve([("cell body", {"lr": 4e-3})], settings).train.lr == 4e-3
+    assert resolve([("cell body", {})], settings).train.steps == 500
 
 
-def test_a_budget_of_a_later_layer_replaces_an_earlier_one() -> None:
-    config = resolve([("nbllm.yaml", {"steps": 500}), ("line", {"minutes": 2})])
+def test_a_size_asked_for_now_wins_over_settings_and_one_that_is_not_only_fills() -> None:
+    settings = [("nbllm.yaml", {"lr": 1e-3, "size": "small", "steps": 500})]
+    filled = resolve([("cell body", {})], settings)
+    assert (filled.size, filled.model.width, filled.train.lr, filled.train.steps) == ("small", 192, 1e-3, 500)
+    asked = resolve([("cell body", {"size": "tiny"})], settings)
+    assert (asked.size, asked.model.width, asked.train.lr, asked.train.steps) == ("tiny", 64, 5e-3, 400)
+    both = resolve([("cell body", {"lr": 4e-3}), ("line", {"size": "tiny"})], settings)
+    assert both.train.lr == 4e-3
+
+
+def test_settings_for_another_kind_of_model_do_not_stand_in_the_way() -> None:
+    assert resolve([("line", {"model": "lstm"})], [("nbllm.yaml", {"heads": 8})]).model.kind == "lstm"
+
+
+def test_a_budget_asked_for_replaces_the_one_in_the_settings() -> None:
+    config = resolve([("line", {"minutes": 2})], [("nbllm.yaml", {"steps": 500})])
     assert (config.train.steps, config.train.minutes) == (None, 2)
 
 

@@ -37,6 +37,7 @@ export function attentionTab(model, view, changed) {
     const want = v.step !== null && steps.includes(v.step) ? v.step : steps[steps.length - 1];
     const l = clamp(v.layer, p.shape[0] - 1), h = clamp(v.head, p.shape[1] - 1);
     layer.set(p.shape[0] - 1, l);
+    head.name(gates() ? "gate" : "head");
     head.set(p.shape[1] - 1, h);
     step.set(steps.length - 1, steps.indexOf(want));
     return { p, want, l, h };
@@ -74,21 +75,25 @@ export function attentionTab(model, view, changed) {
     }
     const raw = m.p.tokens, labels = raw.map((t) => plain(visible(t)));
     const isGates = gates();
+    const both = isGates && GATES[m.h] === "cell"; // gates lie between 0 and 1, the cell on both sides of zero
     say(heading, m.shown !== m.want ? `showing step ${m.shown.toLocaleString("en-US")}` : isGates ? "units by tokens" : "each row: what a token looks at");
     const text = m.z.map((row, r) => row.map((_, k) => (isGates ? `unit ${r + 1} at “${labels[k] ?? k}”` : `“${labels[r] ?? r}” looks at “${labels[k] ?? k}”`)));
     // The square is given its size by the margins, so that the scale stands right beside it.
     const longest = Math.max(1, ...labels.map((label) => [...label].reduce((w, c) => w + (c.charCodeAt(0) > 0x2e80 ? 12 : 7), 0)));
     const left = isGates ? 64 : 40 + Math.min(longest, 120), bottom = 44 + Math.min(longest, 120);
-    const across = Math.max(180, Math.min(width - left - 90, isGates ? 900 : Math.max(340, Math.min(600, labels.length * 15))));
+    const across = Math.max(180, Math.min(width - left - 90, isGates ? 900 : Math.max(340, Math.min(700, labels.length * 15))));
     const high = isGates ? 380 : across;
-    const ticks = labels.length <= 80 ? { tickmode: "array", tickvals: labels.map((_, i) => i), ticktext: labels } : {};
-    const cells = axis(colours, { showgrid: false, ticks: "", showline: false, ...ticks, tickfont: { color: colours.ink, size: labels.length > 40 ? 10 : 12 } });
+    // Where the cells are smaller than letters, every second or third token is named.
+    const pitch = across / Math.max(1, labels.length), every = Math.ceil(8.5 / pitch);
+    const named = labels.map((_, i) => i).filter((i) => i % every === 0);
+    const cells = axis(colours, { showgrid: false, ticks: "", showline: false, tickmode: "array", tickvals: named, ticktext: named.map((i) => labels[i]),
+      tickfont: { color: colours.ink, size: Math.max(8, Math.min(12, Math.floor(pitch * every))) } });
     const blues = colours.dark
       ? [[0, "#14181d"], [0.25, "#173a57"], [0.5, "#1f6a9c"], [0.75, "#56b4e9"], [1, "#e8f6ff"]]
       : [[0, "#ffffff"], [0.25, "#c6dbef"], [0.5, "#6baed6"], [0.75, "#2171b5"], [1, "#08306b"]];
     const signed = [[0, "#b35806"], [0.25, "#fdb863"], [0.5, colours.dark ? "#22262c" : "#f7f7f7"], [0.75, "#80b1d3"], [1, "#2166ac"]];
     return {
-      data: [{ type: "heatmap", z: m.z, text, zmin: isGates ? -1 : 0, zmax: 1, colorscale: isGates ? signed : blues, xgap: labels.length > 40 ? 0 : 1, ygap: labels.length > 40 ? 0 : 1,
+      data: [{ type: "heatmap", z: m.z, text, zmin: both ? -1 : 0, zmax: 1, colorscale: both ? signed : blues, xgap: labels.length > 40 ? 0 : 1, ygap: labels.length > 40 ? 0 : 1,
         hovertemplate: "%{text}<br>%{z:.3f}<extra></extra>", colorbar: { thickness: 10, outlinewidth: 0, len: 0.7, lenmode: "fraction", xpad: 6, tickfont: { color: colours.quiet }, x: 1.01 } }],
       layout: { ...base, uirevision: "map", height: high + bottom + 14, margin: { l: left, r: width - left - across, t: 14, b: bottom },
         xaxis: { ...cells, tickangle: longest > 16 ? -90 : 0, title: { text: isGates ? "token" : "token looked at", font: { color: colours.quiet }, standoff: 10 } },

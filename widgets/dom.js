@@ -71,8 +71,9 @@ export function slider(label, least, most, step, value, onchange, show = String)
   const tell = () => { say(out, show(Number(input.value))); input.setAttribute("aria-valuetext", out.textContent); };
   input.addEventListener("input", () => { tell(); onchange(Number(input.value)); });
   tell();
-  const node = el("label", { class: "nbllm-control" }, el("span", {}, label), input, out);
-  return { node, input, set(most_, value_) { input.max = most_; input.value = value_; tell(); node.hidden = Number(most_) <= Number(least); } };
+  const word = el("span", {}, label);
+  const node = el("label", { class: "nbllm-control" }, word, input, out);
+  return { node, input, name(text) { say(word, text); input.setAttribute("aria-label", text); }, set(most_, value_) { input.max = most_; input.value = value_; tell(); node.hidden = Number(most_) <= Number(least); } };
 }
 
 // A choice of a few, as a row of buttons of which one is pressed.

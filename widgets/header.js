@@ -49,6 +49,13 @@ export function header(model) {
     (asked.command === "checkpoint" && s.checkpoint !== asked.checkpoint) ||
     (asked.command === "set" && s.commands !== asked.commands);
 
+  // The state, with what was asked for, or with what the worker says; not both where the one says the other.
+  const standing = (s, ended) => {
+    const more = asked?.text ?? (ended ? "" : s.message);
+    if (!more) return s.state ?? "";
+    return more.startsWith(s.state) ? more : `${s.state} · ${more}`;
+  };
+
   function show() {
     const s = model.get("status");
     if (asked && answered(s)) asked = null;
@@ -56,7 +63,7 @@ export function header(model) {
     say(name, model.get("name"));
     say(summary, model.get("summary"));
     dot.dataset.state = s.state ?? "";
-    say(state, asked ? `${s.state} · ${asked.text}` : s.message && !ended && s.message !== s.state && s.state !== "lost" ? `${s.state} · ${s.message}` : s.state ?? "");
+    say(state, standing(s, ended));
     const share = s.state === "finished" ? 1 : s.state === "preparing" ? s.progress : s.steps ? s.step / s.steps : s.progress;
     bar.style.width = `${100 * Math.min(1, Math.max(0, share ?? 0))}%`;
     progress.setAttribute("aria-valuenow", String(Math.round(100 * (share ?? 0))));

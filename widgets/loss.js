@@ -32,17 +32,21 @@ export function lossTab(model, view, changed) {
     ];
     const title = v.x === "seconds" ? (minutes ? "minutes of training" : "seconds of training") : v.x;
     const none = !Array.from(t[v.below] ?? []).some(Number.isFinite);
+    const name = { text: BELOW[v.below], showarrow: false, xref: "paper", yref: "paper", x: 0, xanchor: "left", y: 0.245, yanchor: "bottom",
+      font: { color: colours.quiet, size: 12 } };
     const layout = {
       height: 400, margin: { l: 58, r: 12, t: 12, b: 42 }, uirevision: `loss-${v.x}-${v.log}`, hovermode: "x unified",
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: colours.font, size: 12, color: colours.ink },
       showlegend: true, legend: { x: 1, xanchor: "right", y: 0.995, yanchor: "top", orientation: "v", bgcolor: "rgba(0,0,0,0)" },
       hoverlabel: { bgcolor: colours.dark ? "#2b2f36" : "#ffffff", bordercolor: colours.line, font: { color: colours.ink } },
-      xaxis: axis(colours, { anchor: "y2", title: { text: title, font: { color: colours.quiet }, standoff: 8 }, hoverformat: v.x === "seconds" ? ".1f" : ",d", rangemode: "tozero" }),
+      xaxis: axis(colours, { anchor: "y2", title: { text: title, font: { color: colours.quiet }, standoff: 8 }, hoverformat: v.x === "seconds" ? ".1f" : ",d", rangemode: "tozero",
+        dtick: v.x === "step" && !(x[x.length - 1] > 10) ? 1 : null, exponentformat: "SI" }),
       yaxis: axis(colours, { domain: [0.34, 1], type: v.log ? "log" : "linear", title: { text: "loss", font: { color: colours.quiet } }, hoverformat: ".4f", nticks: 7 }),
-      yaxis2: axis(colours, { domain: [0, 0.24], title: { text: BELOW[v.below], font: { color: colours.quiet, size: 11 } }, nticks: 4, hoverformat: ".3g", rangemode: "tozero",
-        exponentformat: "SI" }),
-      annotations: t.step.length ? (none ? [note("not measured in this run", 0.12, colours)] : []) : [note(waiting(model), 0.67, colours)],
+      yaxis2: axis(colours, { domain: [0, 0.24], nticks: 4, hoverformat: ".3~g", rangemode: "tozero",
+        tickformat: v.below === "lr" ? "~g" : "~s" }),
+      annotations: t.step.length ? [name] : [name, note(waiting(model), 0.67, colours)],
     };
+    if (t.step.length && none) layout.annotations.push(note("not measured in this run", 0.12, colours));
     data[3].showlegend = false;
     return { data, layout };
   }

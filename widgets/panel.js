@@ -4,7 +4,7 @@ import { lossTab } from "./loss.js";
 import { attentionTab } from "./attention.js";
 import { dataTab, logTab, networkTab, samplesTab } from "./sheets.js";
 import { chart, palette } from "./chart.js";
-import { el, freshId } from "./dom.js";
+import { el, freshId, say } from "./dom.js";
 
 const TABS = { loss: "Loss", samples: "Samples", attention: "Attention", network: "Network", data: "Data", log: "Log" };
 const SIGN = 20000; // ms between signs of life
@@ -53,6 +53,7 @@ function render({ model, el: root, signal: given }) {
       const here = keys[i] === chosen.tab;
       button.setAttribute("aria-selected", String(here));
       button.tabIndex = here ? 0 : -1;
+      if (keys[i] === "attention") say(button, model.get("probe").kind === "gates" ? "Gates" : TABS.attention);
       if (here) body.setAttribute("aria-labelledby", button.id);
     });
     const drawn = !!tab.figure && !chosen.table;

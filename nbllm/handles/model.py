@@ -93,12 +93,10 @@ class Model:
 
     def attention(self, text: str) -> AttentionMaps:
         """The attention weights for the text: (layer, head, query, key), with `.figure()`."""
-        from nbllm.data.tokenizers import token_strings
-        from nbllm.inspection.attention import AttentionMaps, attention
+        from nbllm.inspection.attention import attention_maps
 
-        tokens_BT, ids = self._tokens(text)
-        weights = attention(self.module, tokens_BT)[:, 0].cpu().numpy()
-        return AttentionMaps(weights, token_strings(self.tokenizer, ids))
+        with self._threads():
+            return attention_maps(self.module, self.tokenizer, text, context=self.config.train.context)
 
     def gates(self, text: str) -> dict[str, Any]:
         """Gates and states of the LSTM layers over the text: name to float32 (layer, time, unit)."""

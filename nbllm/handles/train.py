@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbllm.config import RunConfig
+from nbllm.config import Layers, RunConfig
 from nbllm.errors import NbllmError, RunError
 from nbllm.handles.model import MODEL_SOURCE, Model
 from nbllm.handles.run import Run, start
@@ -66,7 +66,7 @@ def train(
 
 def train_layers(
     name: str | None,
-    layers: plan.Layers,
+    layers: Layers,
     *,
     data_object: Any = None,
     runner: str = "process",
@@ -128,7 +128,7 @@ def prune(*, keep: int = 1, apply: bool = False) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["name", "step", "mb", "removed"])
 
 
-def _resume(name: str | None, layers: plan.Layers, *, runner: str, wait: bool) -> Run:
+def _resume(name: str | None, layers: Layers, *, runner: str, wait: bool) -> Run:
     """Go on with a run; of its configuration only the learning rate and the budget in steps can change."""
     run = attach(name or "last")
     values: dict[str, Any] = {}

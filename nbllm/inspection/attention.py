@@ -6,7 +6,7 @@ L layers, B batch, H heads, T tokens (queries and keys alike), D width.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,12 +17,13 @@ from nbllm.errors import ModelError
 from nbllm.inspection.capture import inputs
 from nbllm.models.evaluating import evaluating
 from nbllm.models.mixers.attention import Attention
+from nbllm.registry import VIEWS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AttentionMaps:
     """How much each token (query) drew from each other one (key).
 
@@ -42,6 +43,17 @@ class AttentionMaps:
     def keys(self) -> list[str]:
         """Labels along the fourth axis of the weights."""
         return self.tokens
+
+    def __repr__(self) -> str:
+        layers, heads, _, size = self.weights.shape
+        return f"<AttentionMaps of {layers} layers, {heads} heads, {size} tokens>"
+
+    def figure(self, layer: int = -1, head: int = 0) -> Any:
+        """One head as an interactive heatmap (Plotly); hover shows both tokens and the weight."""
+        return VIEWS.get("attention")(self, layer, head)
+
+    def _repr_png_(self) -> bytes:
+        return VIEWS.get("attention_picture")(self)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a weight: layer, head, query, key, query_token, key_token, weight. Pairs out of sight are not in."""

@@ -22,7 +22,6 @@ from nbllm.magics.live_text import LiveText, Texts
 from nbllm.magics.parse import Parsed, parse
 from nbllm.magics.preview import PreviewView
 from nbllm.magics.requests import ask, carry_out, preview_arguments, run_and_prompt, run_name, sampling
-from nbllm.magics.settings import NbLLM
 from nbllm.magics.streaming import stream_generation
 
 
@@ -50,7 +49,7 @@ class NbllmMagics(Magics):
         resolve(layers)  # a wrong key or value is said before anything else is looked at
         run = api.train_layers(
             name,
-            layers if resume else [*NbLLM.instance().layers(), *layers],
+            layers,
             data_object=data_object,
             runner=flags.get("runner", "process"),
             resume=resume,

@@ -9,6 +9,8 @@ from typing import Any
 from traitlets import Bool, CaselessStrEnum, Dict, Unicode, observe
 from traitlets.config import SingletonConfigurable
 
+from nbllm.runners import plan
+
 
 class NbLLM(SingletonConfigurable):
     """Settings of nbllm for this kernel.
@@ -29,19 +31,17 @@ class NbLLM(SingletonConfigurable):
         self._before: dict[str, str] = {}
         super().__init__(**kwargs)
 
-    def layers(self) -> list[tuple[str, dict[str, Any]]]:
-        """What is set here, as a layer of the configuration."""
-        layer = dict(self.defaults)
-        if self.size:
-            layer["size"] = self.size
-        if self.model:
-            layer["model.kind"] = self.model
-        return [("%config", layer)] if layer else []
-
     def undo(self) -> None:
-        """Give the environment variables back the values they had before they were set here."""
+        """Give the environment variables back the values they had before they were set here; the defaults go."""
+        plan.DEFAULTS.clear()
         for variable, value in self._before.items():
             _set(variable, value)
+
+    @observe("size", "model", "defaults")
+    def _set_defaults(self, change: dict[str, Any]) -> None:
+        chosen = {"size": self.size, "model.kind": self.model}
+        plan.DEFAULTS.clear()
+        plan.DEFAULTS.update({**self.defaults, **{key: value for key, value in chosen.items() if value}})
 
     @observe("runs")
     def _set_runs(self, change: dict[str, Any]) -> None:

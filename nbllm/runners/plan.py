@@ -7,16 +7,16 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
-from nbllm.config import RunConfig, read_settings, resolve
+from nbllm.config import Layers, RunConfig, read_settings, resolve
 from nbllm.data import notebook_objects, sources
 from nbllm.errors import ConfigError, RunError
 from nbllm.models import estimate
+from nbllm.registry import MODELS
 from nbllm.runners.machine import memory_free, memory_limit
 from nbllm.store.files import folder_size, write_json, write_text
 from nbllm.store.folder import RunFolder, check_name, free_name, runs_root
@@ -28,13 +28,11 @@ _GUESSED_VOCABULARY = {"char": 128, "byte": 257}
 
 DEFAULTS: dict[str, Any] = {}  # what `%config NbLLM` says, by dotted key
 
-Layers = Sequence[tuple[str, Mapping[str, Any]]]
-
 
 def configure(layers: Layers) -> RunConfig:
     """The configuration by the order of precedence: settings files, %config, then the given layers."""
     files = [Path(platformdirs.user_config_dir("nbllm", appauthor=False)) / "config.yaml", Path("nbllm.yaml")]
-    config = resolve([*read_settings(files), ("%config NbLLM", DEFAULTS), *layers])
+    config = resolve(layers, [*read_settings(files), ("%config NbLLM", DEFAULTS)])
     cap = os.environ.get("NBLLM_QUICK_STEPS")
     if cap:  # notebooks and README examples in tests: the same cells, cut short
         steps = min(config.train.steps or int(cap), int(cap))
@@ -97,7 +95,7 @@ def _check_free(folder: RunFolder, replace: bool) -> None:
 
 def check_memory(config: RunConfig) -> None:
     """ConfigError where the training cannot fit into this machine's memory. A GPU's is checked by the worker."""
-    if config.train.device not in ("auto", "cpu"):
+    if config.train.device not in ("auto", "cpu") or not MODELS.is_builtin(config.model.kind):
         return
     vocabulary = _GUESSED_VOCABULARY.get(config.tokenizer.kind, config.tokenizer.vocab_size)
     needed = estimate.memory(config, vocabulary)["total"]
@@ -112,7 +110,8 @@ def check_disk(config: RunConfig, root: Path) -> None:
     """RunError where a few checkpoints have no room, or all runs are over $NBLLM_DISK_GB."""
     root.mkdir(parents=True, exist_ok=True)
     vocabulary = _GUESSED_VOCABULARY.get(config.tokenizer.kind, config.tokenizer.vocab_size)
-    a_checkpoint = 12 * estimate.parameters(config.model, vocabulary)["total"]
+    builtin = MODELS.is_builtin(config.model.kind)
+    a_checkpoint = 12 * estimate.parameters(config.model, vocabulary)["total"] if builtin else 0
     free = shutil.disk_usage(root).free
     if free < 2 * a_checkpoint + 50e6:
         raise RunError(

@@ -51,7 +51,6 @@ def work(folder: RunFolder, *, stop_asked: Callable[[], bool] = lambda: False) -
             try:
                 _work(folder, reporter, stop_asked)
             except NbllmError as error:
-                print(f"Error: {error}", flush=True)
                 reporter.update("failed", error={"message": error.message, "advice": error.advice}, message="")
             except KeyboardInterrupt:
                 reporter.update("stopped", message="interrupted")
@@ -121,7 +120,7 @@ def _resume(
     again: list[tuple[int, dict[str, Any]]] = []
     for event in events:
         if event.get("event") in ("command", "budget", "batch") and event.get("step", 0) >= last:
-            values = {name: event[name] for name in ("lr", "steps", "accumulate") if name in event}
+            values: dict[str, Any] = {n: event[n] for n in ("lr", "steps", "accumulate") if n in event}
             again.append((int(event["step"]), {"command": "set", **values}))
     for log in (writer, samples):
         log.append({"event": "resume", "step": last})

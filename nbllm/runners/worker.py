@@ -53,12 +53,17 @@ def _do(job: dict[str, Any], payload: bytes) -> int:
         _register_model(job["kind"], payload)
     from nbllm.runners.work import work
     from nbllm.store.folder import RunFolder
+    from nbllm.store.status import read_status
 
     asked: list[int] = []
     signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    work(RunFolder(folder), stop_asked=lambda: bool(asked))
-    return 0
+    run = RunFolder(folder)
+    work(run, stop_asked=lambda: bool(asked))
+    fault = read_status(run.status_file).error
+    if fault:
+        print(f"Error: {fault['message']} {fault['advice']}", flush=True)
+    return 1 if fault else 0
 
 
 def _only_standby() -> FileLock | None:

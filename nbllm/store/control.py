@@ -1,6 +1,6 @@
 """control/: one file a command, from any process to the worker.
 
-Commands: pause, resume, stop, checkpoint, set (lr=..., steps=...). A command is a flat dict with `command` and its values.
+Commands: pause, resume, stop, checkpoint, set (lr=..., steps=...). A command is a flat dict: `command`, its values.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Muon:
             names = [n for n in names if self.named[n].grad is not None]
             if not names:
                 continue
-            parameters = [self.named[n] for n in names]
+            parameters: list[Tensor] = [self.named[n] for n in names]
             gradients = [p.grad for p in parameters if p.grad is not None]
             momenta = [self.momentum[n] for n in names]
             torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)

@@ -130,6 +130,7 @@ class Writer:
         shape = (layers, heads, count, count)
         if self.kind == "gates":
             values = np.tanh(np.random.default_rng(step).normal(size=(2, 4, count, 32)) * focus / 4)
+            values[:, :3] = (values[:, :3] + 1) / 2  # gates lie between 0 and 1, the cell between -1 and 1
             np.savez(self.run.probes / f"step-{step}.npz", gates=values.astype(np.float16))
             return
         attention = np.zeros(shape, np.float64)

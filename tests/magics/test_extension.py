@@ -9,7 +9,7 @@ import pytest
 from nbllm.magics.commands import COMMANDS
 from nbllm.magics.extension import empty_body_to_line
 from nbllm.magics.settings import NbLLM
-from nbllm.runners import standby
+from nbllm.runners import plan, standby
 from tests.magics.shell import run_cell
 
 LOAD = """
@@ -71,9 +71,8 @@ def test_empty_bodies_become_lines(lines, expected):
 def test_config_is_a_layer_below_the_cell(shell):
     run_cell(shell, "%config NbLLM.size = 'tiny'\n%config NbLLM.model = 'lstm'")
     run_cell(shell, "%config NbLLM.defaults = {'train.lr': 1e-4, 'train.steps': 3}")
-    assert NbLLM.instance().layers() == [
-        ("%config", {"train.lr": 1e-4, "train.steps": 3, "size": "tiny", "model.kind": "lstm"})
-    ]
+    config = plan.configure([("line", {"train.seed": 3})])
+    assert (config.size, config.model.kind, config.train.lr, config.train.steps) == ("tiny", "lstm", 1e-4, 3)
     assert run_cell(shell, "%config NbLLM.display = 'html'").error is None
     assert os.environ["NBLLM_DISPLAY"] == "html"
     refused = run_cell(shell, "%config NbLLM.display = 'hologram'")

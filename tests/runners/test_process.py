@@ -70,7 +70,7 @@ def test_a_killed_worker_is_noticed_and_its_run_goes_on_bit_for_bit(text: str) -
     whole = nbllm.train("whole", data=text, queue=False, **same)
     cut = nbllm.train("cut", data=text, queue=False, **same)
     for target in (30, 150, 290):
-        until(lambda target=target: cut.step >= target or not cut.state == "training", f"step {target}")
+        until(lambda target=target: cut.step >= target or cut.state == "failed", f"step {target}")
         os.kill(worker_pid(cut), signal.SIGKILL)
         asked = time.monotonic()
         until(lambda: cut.state == "lost", "notice of the death", 10)
@@ -142,7 +142,7 @@ def test_a_taken_name_is_refused_with_the_choices(text: str) -> None:
     assert (again.state, again.step) == ("finished", 8)
     more = nbllm.train("one", resume=True, steps=12, wait=True)
     assert (more.step, len(losses(more))) == (12, 12)
-    with pytest.raises(RunError, match="'model.width' .*cannot change"):
+    with pytest.raises(RunError, match=r"'model.width' .*cannot change"):
         nbllm.train("one", resume=True, **{"model.width": 8})
     assert run.folder == more.folder
 
@@ -150,7 +150,10 @@ def test_a_taken_name_is_refused_with_the_choices(text: str) -> None:
 def test_a_second_worker_on_a_run_is_refused(text: str) -> None:
     run = nbllm.train("one", data=text, steps=1_000_000, **QUICK, **QUIET)
     until(lambda: run.state == "training", "training")
-    code = "import sys; from pathlib import Path; from nbllm.runners.work import work; from nbllm.store.folder import RunFolder; work(RunFolder(Path(sys.argv[1])))"
+    code = (
+        "import sys; from pathlib import Path; from nbllm.runners.work import work; "
+        "from nbllm.store.folder import RunFolder; work(RunFolder(Path(sys.argv[1])))"
+    )
     second = subprocess.run(
         [sys.executable, "-c", code, str(run.folder)], capture_output=True, text=True, timeout=SECONDS
     )
@@ -204,7 +207,8 @@ class Bag(nn.Module):
     def forward(self, tokens_BT):
         return self.head(torch.cumsum(self.embedding(tokens_BT), 1))
 
-run = nbllm.train("mine", data=sys.argv[1], steps=30, config={"model": {"kind": "bagofwords", "options": {"units": 8}}, "train": {"context": 16}}, wait=True)
+model = {"kind": "bagofwords", "options": {"units": 8}}
+run = nbllm.train("mine", data=sys.argv[1], model=model, steps=30, context=16, wait=True)
 print(run.state, run.error, len(run.load().generate("1", max_tokens=4)))
 """
 

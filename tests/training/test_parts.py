@@ -134,8 +134,12 @@ def test_damage_is_told_in_one_line(tmp_path: Path, file: str) -> None:
     place = save(tmp_path, Tied())
     (place / file).write_bytes(b"\x80\x04torn")
     with pytest.raises(RunError, match=r"step-3 of 'run' is damaged .* earlier checkpoint"):
-        checkpoint.load_weights(Tied(), place)
-        checkpoint.load_state(place)
+        _load(place)
+
+
+def _load(place: Path) -> None:
+    checkpoint.load_weights(Tied(), place)
+    checkpoint.load_state(place)
 
 
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:

@@ -1,0 +1,53 @@
+"""The configuration of a run: one tree, the only source of the keys of a cell's YAML body, of the flags of the magics,
+of dotted overrides, of completions, of `--help` and of `config.yaml`.
+
+    resolve([("cell body", {"model": "lstm", "train": {"lr": 3e-3}}), ("line", {"size": "tiny"})]) -> RunConfig
+
+    schema      the tree: sections, fields, their help, limits and checks
+    sizes       what the size dial fills in
+    options     the leaves of the tree as flags
+    layers      layers of settings resolved into a RunConfig, mistakes told in one line
+    text        YAML in and out
+"""
+
+from nbllm.config.layers import Layers, read_settings, resolve
+from nbllm.config.options import SHORTHAND, Option, options, short_names
+from nbllm.config.schema import (
+    BUDGETS,
+    CleanConfig,
+    DataConfig,
+    ModelConfig,
+    ObjectiveConfig,
+    ProbeConfig,
+    RunConfig,
+    SampleConfig,
+    TokenizerConfig,
+    TrainConfig,
+)
+from nbllm.config.sizes import MODEL_FIELDS, SIZES
+from nbllm.config.text import from_yaml, parse_yaml, to_yaml
+
+__all__ = [
+    "BUDGETS",
+    "MODEL_FIELDS",
+    "SHORTHAND",
+    "SIZES",
+    "CleanConfig",
+    "DataConfig",
+    "Layers",
+    "ModelConfig",
+    "ObjectiveConfig",
+    "Option",
+    "ProbeConfig",
+    "RunConfig",
+    "SampleConfig",
+    "TokenizerConfig",
+    "TrainConfig",
+    "from_yaml",
+    "options",
+    "parse_yaml",
+    "read_settings",
+    "resolve",
+    "short_names",
+    "to_yaml",
+]

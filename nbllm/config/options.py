@@ -1,0 +1,91 @@
+"""The leaves of the tree, as flags, completions and help see them."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from nbllm.config.schema import RunConfig
+from nbllm.registry import MODELS, OBJECTIVES, TOKENIZERS, Registry
+
+# What a plain value for a section stands for.
+SHORTHAND = {
+    "data": "source", "tokenizer": "kind", "model": "kind", "objective": "kind", "sample": "prompt", "probe": "text",
+}  # fmt: skip
+
+# Fields whose values are names in a table.
+TABLES: dict[str, Registry[Any]] = {"model.kind": MODELS, "objective.kind": OBJECTIVES, "tokenizer.kind": TOKENIZERS}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One leaf of the tree, as flags, completions and help see it."""
+
+    path: str
+    flag: str
+    help: str
+    default: Any
+    kind: Literal["bool", "int", "float", "text", "map"]
+    choices: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """Its help with the choices and the default, on one line."""
+        choices = f" ({' | '.join(self.choices)})" if self.choices else ""
+        default = "" if self.default in (None, "", {}) else f" [{self.default}]"
+        return f"{self.help}{choices}{default}"
+
+
+def options() -> list[Option]:
+    """Every leaf of the configuration. A field name that stands once needs no section in its flag."""
+    found = list(_leaves(RunConfig, ""))
+    names = [path.rpartition(".")[2] for path, _ in found]
+    table = []
+    for path, info in found:
+        name = path.rpartition(".")[2]
+        section = path.partition(".")[0]
+        if path == f"{section}.{SHORTHAND.get(section)}":
+            flag = section
+        elif names.count(name) == 1 and name not in SHORTHAND:
+            flag = name
+        else:
+            flag = path.replace(".", "-")
+        kind, choices = _kind(info.annotation)
+        if path in TABLES:
+            choices = tuple(TABLES[path])
+        default = info.get_default(call_default_factory=True)
+        table.append(Option(path, "--" + flag.replace("_", "-"), info.description or "", default, kind, choices))
+    return table
+
+
+def short_names() -> dict[str, str]:
+    """Field names that stand in one section alone, to their dotted path."""
+    paths = [path for path, _ in _leaves(RunConfig, "")]
+    names = [path.rpartition(".")[2] for path in paths]
+    return {name: path for name, path in zip(names, paths, strict=True) if names.count(name) == 1}
+
+
+def _leaves(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, info in section.model_fields.items():
+        path = f"{prefix}{name}"
+        if path == "format":
+            continue
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            yield from _leaves(info.annotation, path + ".")
+        else:
+            yield path, info
+
+
+def _kind(annotation: Any) -> tuple[Any, tuple[str, ...]]:
+    """The kind of a leaf's values, and its choices where it has few."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        annotation = next(a for a in typing.get_args(annotation) if a is not type(None))
+    if typing.get_origin(annotation) is Literal:
+        return "text", tuple(str(a) for a in typing.get_args(annotation))
+    if typing.get_origin(annotation) is dict:
+        return "map", ()
+    return {bool: "bool", int: "int", float: "float"}.get(annotation, "text"), ()

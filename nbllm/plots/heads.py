@@ -1,0 +1,69 @@
+"""Attention maps as they are shown: one head as a Plotly figure, and all heads side by side as a picture.
+
+Shapes: L layers, H heads, T tokens.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nbllm.errors import ModelError
+from nbllm.plots.maps import heatmap, visible
+from nbllm.plots.palette import INK, PAPER, QUIET, WEIGHTS
+from nbllm.plots.static import clip, font
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+_MOST_PIXELS = 1400  # of the picture's width
+_LABELLED_TOKENS = 48
+
+
+def attention_figure(maps: Any, layer: int = -1, head: int = 0) -> go.Figure:
+    """One head as a heatmap; hover shows both tokens and the weight. `maps` has .weights (L, H, T, T) and .tokens."""
+    layers, heads = maps.weights.shape[:2]
+    for name, given, count in (("layer", layer, layers), ("head", head, heads)):
+        if not -count <= given < count:
+            raise ModelError(f"There is no {name} {given}.", f"Use 0 to {count - 1}.")
+    layer, head = layer % layers, head % heads
+    return heatmap(maps.weights[layer, head], maps.tokens, title=f"layer {layer}, head {head}")
+
+
+def attention_picture(maps: Any) -> bytes:
+    """A PNG of every head: a row a layer, a column a head, the tokens beside the rows of the first."""
+    from PIL import Image, ImageDraw
+
+    weights, tokens = np.asarray(maps.weights), [clip(visible(token), 8) for token in maps.tokens]
+    layers, heads, size = weights.shape[:3]
+    cell = max(1, min(14, (_MOST_PIXELS - 120) // (heads * size)))
+    face, small = font(14), font(max(6, min(12, cell)))
+    labelled = size <= _LABELLED_TOKENS and cell >= 7
+    left = 24 + (max(int(small.getlength(token)) for token in tokens) if labelled else 0)
+    side, gap, top = size * cell, 18, 30
+    picture = Image.new("RGB", (left + heads * (side + gap), top + layers * (side + gap + 14)), PAPER)
+    draw = ImageDraw.Draw(picture)
+    for layer in range(layers):
+        y = top + layer * (side + gap + 14)
+        for head in range(heads):
+            x = left + head * (side + gap)
+            draw.text((x, y - 18), f"layer {layer}, head {head}", INK, font=face)
+            image = Image.fromarray(_colours(weights[layer, head]))
+            picture.paste(image.resize((side, side), Image.Resampling.NEAREST), (x, y))
+            draw.rectangle((x - 1, y - 1, x + side, y + side), outline=QUIET)
+        if labelled:
+            for row, token in enumerate(tokens):
+                draw.text((left - 6, y + row * cell + cell / 2), token, INK, font=small, anchor="rm")
+    out = io.BytesIO()
+    picture.save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def _colours(weights: np.ndarray) -> np.ndarray:
+    """Weights from 0 to 1 as RGB bytes by the palette; the future, which no token sees, stays paper."""
+    stops = np.array([stop for stop, _ in WEIGHTS], dtype=float)
+    values = np.array([[int(str(colour)[i : i + 2], 16) for i in (1, 3, 5)] for _, colour in WEIGHTS], dtype=float)
+    shown = np.stack([np.interp(weights, stops, values[:, channel]) for channel in range(3)], axis=-1)
+    return shown.round().astype(np.uint8)
