@@ -22,16 +22,16 @@ export function lossTab(model, view, changed) {
     const at = v.x === "seconds" ? (column) => column.map((s) => s / (minutes ? 60 : 1)) : (column) => column;
     const minutes = (t.seconds[t.seconds.length - 1] ?? 0) > 300;
     const x = at(t[v.x]), hx = at(h[v.x]);
+    const blank = !t.step.length, none = !Array.from(t[v.below] ?? []).some(Number.isFinite);
     const line = (more) => ({ type: "scatter", mode: "lines", hoverlabel: { namelength: -1 }, ...more });
     const few = t.step.length < 3 ? "lines+markers" : "lines";
     const data = [
       line({ x, y: t.loss, name: "train loss", mode: few, opacity: smoothed ? (colours.dark ? 0.5 : 0.38) : 1, line: { color: colours.train, width: smoothed ? 1 : 1.7 }, marker: { size: 6 } }),
       line({ x, y: smoothed ? smooth(t.step, t.mean, v.smoothing) : [], name: "train loss, smoothed", visible: smoothed, line: { color: colours.train, width: 2.4 } }),
       line({ x: hx, y: h.loss, name: "held-out loss", mode: "lines+markers", line: { color: colours.held, width: 1.7 }, marker: { size: h.loss.length > 60 ? 4 : 7, symbol: "diamond" } }),
-      line({ x, y: t[v.below], name: BELOW[v.below], yaxis: "y2", connectgaps: true, line: { color: colours.third, width: 1.4 } }),
+      line({ x: none ? [] : x, y: none ? [] : t[v.below], name: BELOW[v.below], yaxis: "y2", connectgaps: true, line: { color: colours.third, width: 1.4 } }),
     ];
     const title = v.x === "seconds" ? (minutes ? "minutes of training" : "seconds of training") : v.x;
-    const none = !Array.from(t[v.below] ?? []).some(Number.isFinite);
     const name = { text: BELOW[v.below], showarrow: false, xref: "paper", yref: "paper", x: 0, xanchor: "left", y: 0.245, yanchor: "bottom",
       font: { color: colours.quiet, size: 12 } };
     const layout = {
@@ -39,14 +39,14 @@ export function lossTab(model, view, changed) {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: colours.font, size: 12, color: colours.ink },
       showlegend: true, legend: { x: 1, xanchor: "right", y: 0.995, yanchor: "top", orientation: "v", bgcolor: "rgba(0,0,0,0)" },
       hoverlabel: { bgcolor: colours.dark ? "#2b2f36" : "#ffffff", bordercolor: colours.line, font: { color: colours.ink } },
-      xaxis: axis(colours, { anchor: "y2", title: { text: title, font: { color: colours.quiet }, standoff: 8 }, hoverformat: v.x === "seconds" ? ".1f" : ",d", rangemode: "tozero",
+      xaxis: axis(colours, { anchor: "y2", visible: !blank, title: { text: title, font: { color: colours.quiet }, standoff: 8 }, hoverformat: v.x === "seconds" ? ".1f" : ",d", rangemode: "tozero",
         dtick: v.x === "step" && !(x[x.length - 1] > 10) ? 1 : null, exponentformat: "SI" }),
-      yaxis: axis(colours, { domain: [0.34, 1], type: v.log ? "log" : "linear", title: { text: "loss", font: { color: colours.quiet } }, hoverformat: ".4f", nticks: 7 }),
-      yaxis2: axis(colours, { domain: [0, 0.24], nticks: 4, hoverformat: ".3~g", rangemode: "tozero",
+      yaxis: axis(colours, { domain: [0.34, 1], visible: !blank, type: v.log ? "log" : "linear", title: { text: "loss", font: { color: colours.quiet } }, hoverformat: ".4f", nticks: 7 }),
+      yaxis2: axis(colours, { domain: [0, 0.24], visible: !none, nticks: 4, hoverformat: ".3~g", rangemode: "tozero",
         tickformat: v.below === "lr" ? "~g" : "~s" }),
-      annotations: t.step.length ? [name] : [name, note(waiting(model), 0.67, colours)],
+      annotations: blank ? [note(waiting(model), 0.6, colours)] : [name],
     };
-    if (t.step.length && none) layout.annotations.push(note("not measured in this run", 0.12, colours));
+    if (none && !blank) layout.annotations.push(note("not measured in this run", 0.12, colours));
     data[3].showlegend = false;
     return { data, layout };
   }

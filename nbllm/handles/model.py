@@ -53,7 +53,7 @@ class Model:
         tokenizer = tokenizers.load(place / "tokenizer.json")
         module = build(config.model, tokenizer.get_vocab_size(), config.train.context)
         checkpoint.load_weights(module, place)
-        return cls(module.eval(), tokenizer, config, folder.path, step)
+        return cls(module.to(_roomy_device(module)).eval(), tokenizer, config, folder.path, step)
 
     def generate(self, prompt: str = "", *, samples: int = 1, **settings: Any) -> Generation | list[Generation]:
         """Go on from the prompt: a str with .prompt .tokens .probabilities, or a list of them for several samples.
@@ -145,6 +145,16 @@ class Model:
             yield
         finally:
             torch.set_num_threads(before)
+
+
+def _roomy_device(module: torch.nn.Module) -> str:
+    """The GPU where it has room for the weights and a cache beside whatever trains there; else the CPU."""
+    import torch
+
+    size = sum(p.numel() * p.element_size() for p in module.parameters())
+    if torch.cuda.is_available() and torch.cuda.mem_get_info()[0] > 2 * size + 1e9:
+        return "cuda"
+    return "cpu"
 
 
 def require_registered(folder: RunFolder, config: RunConfig) -> None:

@@ -16,10 +16,13 @@ from nbllm.data import prepare as data_prepare
 from nbllm.data import tokenizers
 from nbllm.data.token_file import TokenFile
 from nbllm.data.windows import Windows
+from nbllm.errors import ConfigError
 from nbllm.generation.decode import generate
 from nbllm.inspection import probe as inspection
+from nbllm.models import estimate
 from nbllm.models.factory import build
-from nbllm.registry import OBJECTIVES
+from nbllm.registry import MODELS, OBJECTIVES
+from nbllm.runners.machine import memory_limit
 from nbllm.runners.reporter import Reporter
 from nbllm.store.files import read_json, write_json
 from nbllm.store.folder import RunFolder, user_folder
@@ -56,6 +59,7 @@ def assemble(folder: RunFolder, config: RunConfig, device: torch.device, report:
     torch.manual_seed(settings.seed)
     tokenizer = tokenizers.load(folder.tokenizer)
     vocab_size = int(report["vocab_size"])
+    check_memory(config, device, vocab_size)
     module = build(config.model, vocab_size, settings.context).to(device)
     tokens = TokenFile.open(folder.data / "train.bin")
     held_out = TokenFile.open(folder.data / "held_out.bin")
@@ -97,6 +101,19 @@ def assemble(folder: RunFolder, config: RunConfig, device: torch.device, report:
     if settings.compile == "on" or (settings.compile == "auto" and device.type == "cuda"):
         module.compile()
     return training
+
+
+def check_memory(config: RunConfig, device: torch.device, vocab_size: int) -> None:
+    """ConfigError with the figures where the training cannot fit into the device's memory."""
+    if not MODELS.is_builtin(config.model.kind):
+        return
+    needed = estimate.memory(config, vocab_size)["total"]
+    there = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else memory_limit()
+    if needed > there:
+        raise ConfigError(
+            f"This needs about {needed / 1e9:.1f} GB of memory and {device} has {there / 1e9:.1f} GB.",
+            "Take a smaller --size, model.width, train.context or train.batch_size, or train.accumulate.",
+        )
 
 
 def budget(config: RunConfig, corpus_tokens: int) -> int | None:

@@ -22,6 +22,7 @@ pytestmark = [
 ]
 QUICK = "--size tiny --layers 1 --width 16 --heads 2 --context 16 --batch-size 4 --threads 1"
 ENDLESS = 100_000_000  # steps: these runs are stopped
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
 LOAD = "%load_ext nbllm"
 TRAIN, ATTACH = 1, 2  # the cells of `training`
 
@@ -161,8 +162,11 @@ def test_chinese_streams_and_labels_the_heatmap(lab: Notebooks) -> None:
         lab.run_cell(1)
         page.get_by_role("tab", name="Attention").click()
         until(lambda: lab.in_cell(1, "d?.data?.[0]?.type") == "heatmap", "the heatmap")
-        labels = lab.in_cell(1, "d.layout.xaxis.ticktext")
-        assert sum(bool(re.search(r"[\u4e00-\u9fff]", label)) for label in labels) > len(labels) / 2, labels
+        probe = json.loads((lab.runs / "zh" / "probes" / "probe.json").read_text(encoding="utf-8"))
+        words = [token for token in probe["tokens"] if CHINESE.search(token)]
+        assert len(words) > 3
+        for axis in ("xaxis", "yaxis"):
+            assert [text for text in lab.in_cell(1, f"d.layout.{axis}.ticktext") if CHINESE.search(text)] == words
         page.evaluate("""() => { window.grown = []; const n = window.jupyterapp.shell.currentWidget.content.widgets[2];
             new MutationObserver(() => window.grown.push(n.node.querySelector('.jp-Cell-outputArea')?.innerText ?? ''))
                 .observe(n.node, { childList: true, subtree: true, characterData: true }); }""")
@@ -172,12 +176,12 @@ def test_chinese_streams_and_labels_the_heatmap(lab: Notebooks) -> None:
         lengths = sorted({len(part) for part in grown if part.startswith("今天")})
         assert len(lengths) >= 3, f"it streams: lengths seen {lengths}"
         assert text.startswith("今天")
-        assert len(re.findall(r"[\u4e00-\u9fff]", text)) > 300
+        assert len(CHINESE.findall(text)) > 300
         assert "\ufffd" not in "".join(grown), "no broken character at any moment"
         if os.environ.get("NBLLM_KEEP_SCREENSHOTS") == "1":
             lab.screenshot("story-zh")
         page.get_by_role("tab", name="Samples").click()
-        until(lambda: re.search(r"[\u4e00-\u9fff]{2}", lab.output_text(1).partition("step ")[2]), "a sample")
+        until(lambda: CHINESE.search(lab.output_text(1).partition("step ")[2]), "a sample")
         assert lab.console_errors() == []
 
 
