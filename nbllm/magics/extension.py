@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +33,16 @@ def load(shell: InteractiveShell) -> None:
         from nbllm.runners import standby
 
         standby.start()
+    threading.Thread(target=_warm, name="nbllm-warm", daemon=True).start()
+
+
+def _warm() -> None:
+    """Import what the first dashboard will need while the user is still reading, where one can be shown."""
+    from nbllm import dashboards
+    from nbllm.dashboards.tiers import tier
+
+    if tier() == "widget":
+        dashboards.warm()
 
 
 def _settings(shell: InteractiveShell) -> NbLLM:

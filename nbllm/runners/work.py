@@ -232,7 +232,7 @@ def _follow(
     for event in events:
         match event:
             case Step():
-                writer.append(event.line())
+                writer.append({**event.line(), "memory_mb": status.memory_mb})
                 status.step, status.seconds = event.step, event.seconds
                 status.loss, status.lr = event.loss, event.lr
                 reporter.pace(event.seconds, event.tokens)

@@ -30,6 +30,9 @@ BUSY = "import pathlib, time\nwhile not pathlib.Path({file!r}).exists(): time.sl
 class Notebooks(Lab):
     """A Lab that opens one notebook after the other, or several at once; one is the current one."""
 
+    def __exit__(self, *_: Any) -> None:
+        self.close()  # pictures of faults are taken by `notebook`, while its page is still open
+
     @property
     def runs(self) -> Path:
         """The folder of all runs of these notebooks."""

@@ -23,7 +23,9 @@ def measure() -> list[dict[str, Any]]:
         for kind in KINDS:
             for size in SIZES:
                 runs = [
-                    nbllm.train(f"{kind}-{size}-{seed}", data="python-docs", model=kind, size=size, seed=seed, wait=True)
+                    nbllm.train(
+                        f"{kind}-{size}-{seed}", model=kind, size=size, seed=seed, wait=True, data="python-docs"
+                    )
                     for seed in SEEDS
                 ]
                 frames = [run.metrics for run in runs]
