@@ -91,7 +91,7 @@ function render({ model, el: root, signal: given }) {
   // A view whose kernel is gone is marked by its manager; it has nobody to speak to.
   const gone = () => !root.isConnected || root.closest(".jupyter-widgets-disconnected") !== null;
   const here = () => { if (!gone() && !document.hidden) model.send({ kind: "sign" }); };
-  here();
+  if (!document.hidden) model.send({ kind: "sign" }); // the first, before the view is in the page
   const beat = setInterval(here, SIGN);
   document.addEventListener("visibilitychange", here, { signal });
   return () => {

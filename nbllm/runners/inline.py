@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from nbllm.runners.claim import claim
 from nbllm.runners.machine import share_cores
 from nbllm.store.folder import RunFolder
 from nbllm.store.status import read_status
@@ -24,7 +25,8 @@ def run_inline(folder: RunFolder) -> None:
     with _interrupts() as asked:
         bar.start()
         try:
-            work(folder, stop_asked=lambda: bool(asked))
+            with claim(folder) as status:
+                work(folder, status, stop_asked=lambda: bool(asked))
         finally:
             done.set()
             bar.join()

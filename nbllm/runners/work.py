@@ -13,7 +13,7 @@ import torch
 from nbllm.config import RunConfig
 from nbllm.errors import NbllmError, RunError
 from nbllm.runners.assemble import assemble, prepare, save_probe
-from nbllm.runners.machine import cores, identity, memory_free, pick_device
+from nbllm.runners.machine import cores, memory_free, pick_device
 from nbllm.runners.queue import Place
 from nbllm.runners.reporter import Reporter
 from nbllm.runners.saver import Saver
@@ -21,7 +21,7 @@ from nbllm.store import control as control_folder
 from nbllm.store.events import EventWriter, read_events
 from nbllm.store.files import read_json, write_json
 from nbllm.store.folder import RunFolder
-from nbllm.store.status import Status, read_status
+from nbllm.store.status import Status
 from nbllm.training import checkpoint
 from nbllm.training.diagnosis import overfits
 from nbllm.training.events import (
@@ -39,29 +39,23 @@ from nbllm.training.events import (
 from nbllm.training.loop import Progress, Training, train
 
 
-def work(folder: RunFolder, *, stop_asked: Callable[[], bool] = lambda: False) -> None:
-    """Work on the run until it ends. Everything is told through the folder; only programmers' errors are raised.
+def work(folder: RunFolder, status: Status, *, stop_asked: Callable[[], bool] = lambda: False) -> None:
+    """Work on a claimed run until it ends. Everything is told through the folder; only interrupts are raised.
 
-    `stop_asked` is polled once a step, for signals.
+    `status` is what the claim gave; `stop_asked` is polled once a step, for signals.
     """
-    with folder.writing():
-        before = read_status(folder.status_file)
-        status = Status("starting", step=before.step, steps=before.steps, worker=identity(), seconds=before.seconds)
-        with Reporter(folder, status) as reporter:
-            try:
-                _work(folder, reporter, stop_asked)
-            except NbllmError as error:
-                reporter.update("failed", error={"message": error.message, "advice": error.advice}, message="")
-            except KeyboardInterrupt:
-                reporter.update("stopped", message="interrupted")
+    with Reporter(folder, status) as reporter:
+        try:
+            _work(folder, reporter, stop_asked)
+        except NbllmError as error:
+            reporter.update("failed", error={"message": error.message, "advice": error.advice}, message="")
+        except BaseException as error:
+            traceback.print_exc()
+            last = traceback.format_exception_only(error)[-1]
+            advice = f"See {folder.log.name} in {folder.path}"
+            reporter.update("failed", error={"message": " ".join(last.split()), "advice": advice}, message="")
+            if not isinstance(error, Exception):
                 raise
-            except BaseException as error:
-                traceback.print_exc()
-                last = traceback.format_exception_only(error)[-1]
-                advice = f"See {folder.log.name} in {folder.path}"
-                reporter.update("failed", error={"message": " ".join(last.split()), "advice": advice}, message="")
-                if not isinstance(error, Exception):
-                    raise
 
 
 def _work(folder: RunFolder, reporter: Reporter, stop_asked: Callable[[], bool]) -> None:

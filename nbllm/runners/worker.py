@@ -1,8 +1,9 @@
 """The worker process: `python -m nbllm.runners.worker [--standby]`.
 
-It reads one job from its standard input, one line of JSON and perhaps the bytes of a model class, and works on it.
-With --standby it loads the heavy libraries first and waits; it ends by itself when its input ends without a job, or
-after ten idle minutes. Once it has its job it is tied to nobody.
+It reads one job from its standard input, one line of JSON and perhaps the bytes of a model class, and works on it. The
+job is taken and the run claimed at once, by a thread, while the heavy libraries are loaded. With --standby it may wait
+for its job; it ends by itself when its input ends without one, or after ten idle minutes. Once it has its job it is
+tied to nobody.
 """
 
 from __future__ import annotations
@@ -12,55 +13,77 @@ import os
 import signal
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from nbllm.runners.claim import claim
+from nbllm.store.folder import RunFolder, user_folder
+from nbllm.store.status import Status, read_status
+
 IDLE_SECONDS = 600
 
 
+class Job:
+    """What is to be done: received and claimed by a thread, as soon as it comes."""
+
+    def __init__(self, standby: FileLock | None):
+        self.kind = ""
+        self.payload = b""
+        self.folder: RunFolder | None = None
+        self.status: Status | None = None
+        self.held = ExitStack()
+        self._standby = standby
+        self._thread = threading.Thread(target=self._receive, daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Block until the job is there. The process ends where none comes."""
+        self._thread.join(IDLE_SECONDS)
+        if self.status is None:
+            os._exit(0)
+
+    def _receive(self) -> None:
+        line = sys.stdin.buffer.readline()
+        if not line.strip():
+            os._exit(0)  # whoever started this worker is gone; the main thread may be deep in an import
+        job: dict[str, Any] = json.loads(line)
+        self.payload = sys.stdin.buffer.read(job["payload"]) if job["payload"] else b""
+        self.kind = job["kind"]
+        if self._standby is not None:
+            self._standby.release()
+        folder = RunFolder(Path(job["folder"]))
+        _log_to(folder.log)
+        os.environ.update(job["env"])
+        if os.path.isdir(job["cwd"]):
+            os.chdir(job["cwd"])
+        self.folder = folder
+        self.status = self.held.enter_context(claim(folder))
+
+
 def main() -> int:
-    """Read the job, then do it. Returns the exit status."""
-    standby = "--standby" in sys.argv[1:]
-    only = _only_standby() if standby else None
-    if standby and only is None:
-        return 0
-    if standby:
-        _load_libraries()
-    impatience = threading.Timer(IDLE_SECONDS, lambda: os._exit(0))
-    impatience.daemon = True
-    impatience.start()
-    line = sys.stdin.buffer.readline()
-    impatience.cancel()
-    if not line.strip():
-        return 0
-    job = json.loads(line)
-    payload = sys.stdin.buffer.read(job["payload"]) if job["payload"] else b""
-    if only is not None:
-        only.release()
-    return _do(job, payload)
-
-
-def _do(job: dict[str, Any], payload: bytes) -> int:
-    folder = Path(job["folder"])
-    _log_to(folder / "log.txt")
-    os.environ.update(job["env"])
-    if os.path.isdir(job["cwd"]):
-        os.chdir(job["cwd"])
-    _be_modest()
-    if payload:
-        _register_model(job["kind"], payload)
-    from nbllm.runners.work import work
-    from nbllm.store.folder import RunFolder
-    from nbllm.store.status import read_status
-
+    """Load the libraries, take the job, do it. Returns the exit status."""
+    standby = None
+    if "--standby" in sys.argv[1:]:
+        standby = _only_standby()
+        if standby is None:
+            return 0
     asked: list[int] = []
     signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    run = RunFolder(folder)
-    work(run, stop_asked=lambda: bool(asked))
-    fault = read_status(run.status_file).error
+    job = Job(standby)
+    work = _load_libraries()
+    job.wait()
+    assert job.folder is not None
+    assert job.status is not None
+    _be_modest()
+    with job.held:
+        if job.payload:
+            _register_model(job.kind, job.payload)
+        work(job.folder, job.status, stop_asked=lambda: bool(asked))
+    fault = read_status(job.folder.status_file).error
     if fault:
         print(f"Error: {fault['message']} {fault['advice']}", flush=True)
     return 1 if fault else 0
@@ -68,8 +91,6 @@ def _do(job: dict[str, Any], payload: bytes) -> int:
 
 def _only_standby() -> FileLock | None:
     """The user's standby lock, taken; None where another worker already stands by."""
-    from nbllm.store.folder import user_folder
-
     lock = FileLock(user_folder("runtime") / "standby.lock", thread_local=False)
     try:
         lock.acquire(timeout=0)
@@ -78,13 +99,14 @@ def _only_standby() -> FileLock | None:
     return lock
 
 
-def _load_libraries() -> None:
+def _load_libraries() -> Any:
     """Import all that a run needs, and run one small product, so that the first step is quick."""
     import torch
 
-    import nbllm.runners.work  # noqa: F401
+    from nbllm.runners.work import work
 
     (torch.ones(8, 8, requires_grad=True) @ torch.ones(8, 8)).sum().backward()
+    return work
 
 
 def _log_to(path: Path) -> None:
@@ -116,7 +138,7 @@ def _register_model(kind: str, payload: bytes) -> None:
 
     from nbllm.registry import MODELS
 
-    MODELS.register(kind)(cloudpickle.loads(payload))
+    MODELS.register(kind)(cloudpickle.loads(payload))  # over our own pipe, from the process that made us
 
 
 if __name__ == "__main__":

@@ -241,7 +241,8 @@ def long(repeats: int) -> list[Row]:
             lab.run_until(1, _POINT)
             lab.wait_idle()
             for turn in range(repeats):
-                drawn = f"d?.data?.[0]?.x?.[d.data[0].x.length - 1] >= {LONG_STEPS}"
+                # A thinned curve ends with the highest or lowest point of its last bucket.
+                drawn = f"d?.data?.[0]?.x?.[d.data[0].x.length - 1] >= {0.99 * LONG_STEPS}"
                 opened.append(lab.run_until(2 + turn, drawn))
                 lab.wait_idle()
             points = len(lab.drawn_steps(2))
@@ -277,7 +278,8 @@ def _news(lab: Bench, cell: int, folder: Path, last: int, repeats: int) -> list[
             time.sleep(2)  # as in a run with slow steps: the follower looks less often
             step = last + 1 + turn
             start = time.perf_counter()
-            file.write(json.dumps(step_event(step)) + "\n")
+            # Higher than all before it, so that the thinned curve shows this very step.
+            file.write(json.dumps({**step_event(step), "loss": 5.0 + turn}) + "\n")
             file.flush()
             if not lab.page.evaluate(_LAST, [cell, step]):
                 raise RuntimeError(f"Step {step} did not come to the page.")

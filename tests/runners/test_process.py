@@ -151,8 +151,8 @@ def test_a_second_worker_on_a_run_is_refused(text: str) -> None:
     run = nbllm.train("one", data=text, steps=1_000_000, **QUICK, **QUIET)
     until(lambda: run.state == "training", "training")
     code = (
-        "import sys; from pathlib import Path; from nbllm.runners.work import work; "
-        "from nbllm.store.folder import RunFolder; work(RunFolder(Path(sys.argv[1])))"
+        "import sys; from pathlib import Path; from nbllm.runners.inline import run_inline; "
+        "from nbllm.store.folder import RunFolder; run_inline(RunFolder(Path(sys.argv[1])))"
     )
     second = subprocess.run(
         [sys.executable, "-c", code, str(run.folder)], capture_output=True, text=True, timeout=SECONDS
