@@ -65,6 +65,7 @@ def create(
             notebook_objects.write_records(records, folder.path / RECORDS, config.data.text_column)
             config.data.source = str(folder.path / RECORDS)
             config.data.format = "jsonl"
+            config.data.text_column = "text"  # the column that is written, whatever its name was in the notebook
         write_text(folder.config, config.to_yaml())
         write_json(folder.environment, environment(config, command))
         write_status(folder.status_file, Status("starting", steps=config.train.steps), durable=True)
