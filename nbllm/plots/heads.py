@@ -49,7 +49,7 @@ def attention_picture(maps: Any) -> bytes:
         y = top + layer * (side + gap + 14)
         for head in range(heads):
             x = left + head * (side + gap)
-            draw.text((x, y - 18), f"layer {layer}, head {head}", INK, font=face)
+            draw.text((x, y - 22), f"layer {layer}, head {head}", INK, font=face)
             image = Image.fromarray(_colours(weights[layer, head]))
             picture.paste(image.resize((side, side), Image.Resampling.NEAREST), (x, y))
             draw.rectangle((x - 1, y - 1, x + side, y + side), outline=QUIET)

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +84,11 @@ class Bench(Notebooks):
         """Wait until the current kernel's standby worker has loaded its libraries and waits for a job."""
 
         def standby() -> psutil.Process | None:
-            children = self.kernel_process().children()
-            return next((child for child in children if "--standby" in child.cmdline()), None)
+            for child in self.kernel_process().children():
+                with suppress(psutil.Error):  # one that has just ended
+                    if "--standby" in child.cmdline():
+                        return child
+            return None
 
         until(standby, "the standby")
         worker = standby()
@@ -131,7 +134,7 @@ def bench(env: dict[str, str] | None = None) -> Iterator[Bench]:
 def row(what: str, seconds: list[float], goal: float | None) -> Row:
     """One line of the table, in milliseconds."""
     values = [round(1000 * value, 1) for value in seconds]
-    median = statistics.median(values)
+    median = round(statistics.median(values), 1)
     met = None if goal is None else median <= 1000 * goal
     goal_ms = None if goal is None else round(1000 * goal, 1)
     return {"what": what, "median, ms": median, "goal, ms": goal_ms, "met": met, "worst, ms": max(values)}
