@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_client.blocking.client import BlockingKernelClient
+
 from tests.benchmarks.latency import LOAD, Bench, bench, print_table
 from tests.browser.notebooks import until
 from tests.figures.run import circumstances

@@ -1,7 +1,7 @@
 """Several notebooks in one JupyterLab, with what training in them needs: their kernels, their cells, their runs.
 
-    with Notebooks(folder) as lab, lab.notebook("one", ["%load_ext nbllm", "%%llm_train one --steps 100"]):
-        lab.run_cell(0)
+with Notebooks(folder) as lab, lab.notebook("one", ["%load_ext nbllm", "%%llm_train one --steps 100"]):
+    lab.run_cell(0)
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psutil
 from jupyter_client.blocking.client import BlockingKernelClient
@@ -30,6 +30,9 @@ BUSY = "import pathlib, time\nwhile not pathlib.Path({file!r}).exists(): time.sl
 class Notebooks(Lab):
     """A Lab that opens one notebook after the other, or several at once; one is the current one."""
 
+    def __enter__(self) -> Self:
+        return self
+
     def __exit__(self, *_: Any) -> None:
         self.close()  # pictures of faults are taken by `notebook`, while its page is still open
 
@@ -41,7 +44,7 @@ class Notebooks(Lab):
     @contextmanager
     def notebook(self, name: str, cells: list[str]) -> Iterator[Page]:
         """A notebook that is open for the block. On a fault a picture is kept; its kernel is ended, its page closed."""
-        before = getattr(self, "page", None), self._name
+        before, before_name = vars(self).get("page"), self._name
         self.errors.clear()
         page = self.open(name, cells)
         try:
@@ -54,8 +57,8 @@ class Notebooks(Lab):
             with suppress(Error):
                 page.evaluate(f"async () => {{ await {_SESSION}.shutdown() }}")
             page.close()
-            if before[0] is not None:
-                self.page, self._name = before
+            if before is not None:
+                self.page, self._name = before, before_name
 
     def turn_to(self, page: Page, name: str) -> None:
         """Make another open notebook the current one."""

@@ -1,4 +1,4 @@
-"""The whole story in a real JupyterLab with a real worker: what a person does, and what happens to them, while it trains."""
+"""The story in a real JupyterLab with a real worker: what a person does, and what happens to them, while it trains."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def whole(lab: Notebooks, cell: int, run: str) -> bool:
 
 
 def keeps_up(lab: Notebooks, cell: int, seconds: float) -> None:
-    """For so long the chart goes on and on: it never stands still for 5 s, when the dashboard might think itself alone."""
+    """For so long the chart goes on and on: it never stands still for 5 s, as one that thinks itself unseen would."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         seen = lab.drawn_steps(cell)[-1]
