@@ -46,6 +46,4 @@ def preview(data: Any = "python-docs", **overrides: Any) -> Preview:
         path = Path(folder) / "records.jsonl"
         write_records(data, path, config.data.text_column)
         settings = {**config.data.model_dump(), "source": str(path), "format": "jsonl", "text_column": None}
-        return _preview(
-            DataConfig.model_validate(settings), config.tokenizer, Path(folder)
-        )
+        return _preview(DataConfig.model_validate(settings), config.tokenizer, Path(folder))

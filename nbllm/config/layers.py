@@ -141,7 +141,7 @@ def _check_names(merged: Mapping[str, Any], origin: Mapping[str, str], kind: Any
         raise ConfigError(f"There is no {table.noun} '{value}' ({origin[path]}).", did_you_mean(value, table))
     known = MODEL_FIELDS.get(str(kind))
     if known and MODELS.is_builtin(str(kind)):
-        for path, where in origin.items():
+        for path, where in ((path, origin[path]) for path in merged):
             section, _, name = path.partition(".")
             if section == "model" and name not in known:
                 article = "An" if str(kind)[0] in "aeioul" else "A"

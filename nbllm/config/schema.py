@@ -13,7 +13,7 @@ BUDGETS = ("steps", "tokens", "epochs", "minutes")
 class Section(BaseModel):
     """A part of the configuration: unknown keys are refused, values are checked when they are set."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class CleanConfig(Section):

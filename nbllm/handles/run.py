@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbllm.config import RunConfig
-from nbllm.errors import RunError
+from nbllm.errors import NbllmError, RunError
 from nbllm.handles.model import Model, require_registered
 from nbllm.registry import VIEWS
 from nbllm.runners import process
@@ -16,14 +16,17 @@ from nbllm.runners.inline import progress_line, run_inline
 from nbllm.store import archive, control
 from nbllm.store.events import EventReader, read_events
 from nbllm.store.files import read_json, write_json
-from nbllm.store.folder import RunFolder, check_name, runs_root
+from nbllm.store.folder import RunFolder, check_name
 from nbllm.store.metrics import Metrics
+from nbllm.store.status import Status
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _POLL = 0.05
 _CHECKPOINT_SECONDS = 60.0
+_STOP_SECONDS = 60.0
+_LOAD_TRIES = 3
 
 
 class Run:
@@ -109,24 +112,20 @@ class Run:
 
     def set(self, *, lr: float | None = None, steps: int | None = None) -> Run:
         """Change the peak learning rate or the budget in steps while the run goes on."""
-        if lr is not None and not 0 < lr <= 10:
-            raise RunError(f"lr is {lr}.", "Use a rate between 0 and 10, as in run.set(lr=1e-3)")
-        if steps is not None and steps < 1:
-            raise RunError(f"steps is {steps}.", "Use a number of steps, as in run.set(steps=2000)")
-        return self._send("set", lr=lr, steps=steps)
+        return self._send("set", **_checked(lr, steps))
 
     def resume(self, *, lr: float | None = None, steps: int | None = None, runner: str = "process") -> Run:
         """Go on: from a pause at once; after a stop, a failure or a lost worker from the last checkpoint, bit for bit.
 
         A finished run goes on where `steps` is over what it has done.
         """
-        status = self._folder.status()
-        values = {name: value for name, value in (("lr", lr), ("steps", steps)) if value is not None}
+        values = _checked(lr, steps)
+        status = self._ended_if_stopping()
         if status.live:
             if values:
-                self.set(**values)  # type: ignore[arg-type]
+                self._send("set", **values)
             return self._send("resume")
-        if status.state == "finished" and not (steps and steps > status.step):
+        if status.state == "finished" and values.get("steps", 0) <= status.step:
             raise RunError(
                 f"Run '{self.name}' has finished its {status.step:,} steps.",
                 f"Give it more: run.resume(steps={max(2 * status.step, 2)})",
@@ -141,8 +140,21 @@ class Run:
 
     def load(self, step: int | None = None) -> Model:
         """The model of the latest checkpoint, or of the one at `step`. A young run is asked for its first."""
+        for _ in range(_LOAD_TRIES - 1):
+            try:
+                return self._load(step)
+            except (NbllmError, OSError):
+                if not self._folder.checkpoint_steps():
+                    raise
+                time.sleep(_POLL)  # the worker may be replacing or thinning its checkpoints at this moment
+        return self._load(step)
+
+    def _load(self, step: int | None) -> Model:
         steps = self._folder.checkpoint_steps()
-        if not steps and self._folder.status().live:
+        status = self._folder.status()
+        if not steps and status.state == "queued":
+            raise RunError(f"Run '{self.name}' waits for its turn and has no checkpoint yet.", "Ask again later.")
+        if not steps and status.live:
             steps = self._first_checkpoint()
         if not steps:
             raise RunError(f"Run '{self.name}' has no checkpoint ({self.state}).", self.error or "Train it first.")
@@ -161,7 +173,7 @@ class Run:
 
     def rename(self, name: str) -> Run:
         """Give the run another name. RunError while it is at work, or where the name is taken."""
-        target = runs_root() / check_name(name)
+        target = self.folder.parent / check_name(name)
         if target.exists():
             raise RunError(f"Run '{name}' is there already.", "Use another name.")
         if self._folder.alive():
@@ -173,16 +185,16 @@ class Run:
     @property
     def tags(self) -> list[str]:
         """Words that the run is marked with."""
-        return list(read_json(self._folder.labels, {}).get("tags", []))
+        return list(self._labels().get("tags", []))
 
     @property
     def note(self) -> str:
         """A line of the user's own."""
-        return str(read_json(self._folder.labels, {}).get("note", ""))
+        return str(self._labels().get("note", ""))
 
     def label(self, *, tags: Sequence[str] | None = None, note: str | None = None) -> Run:
         """Set the tags, the note, or both."""
-        labels = read_json(self._folder.labels, {})
+        labels = self._labels()
         if tags is not None:
             labels["tags"] = sorted(set(tags))
         if note is not None:
@@ -199,6 +211,20 @@ class Run:
     def delete(self) -> None:
         """Remove the run and all that it made. RunError while it is at work."""
         self._folder.delete()
+
+    def _labels(self) -> dict[str, Any]:
+        found = read_json(self._folder.labels, {})
+        return found if isinstance(found, dict) else {}
+
+    def _ended_if_stopping(self) -> Status:
+        """The status, once a stop that was asked for is over: going on is then a new start."""
+        until = time.monotonic() + _STOP_SECONDS
+        while time.monotonic() < until:
+            status = self._folder.status()
+            if not status.live or not (status.state == "stopping" or control.waits(self._folder.control, "stop")):
+                return status
+            time.sleep(_POLL)
+        return self._folder.status()
 
     def _send(self, command: str, **values: Any) -> Run:
         status = self._folder.status()
@@ -221,6 +247,21 @@ class Run:
                 asked = True
             time.sleep(_POLL)
         return []
+
+
+def _checked(lr: Any, steps: Any) -> dict[str, Any]:
+    """The values to set, as numbers in their range; RunError otherwise."""
+    values: dict[str, Any] = {}
+    for name, value, kind, most in (("lr", lr, float, 10), ("steps", steps, int, 10**12)):
+        if value is None:
+            continue
+        try:
+            values[name] = kind(value)
+        except (TypeError, ValueError, OverflowError):
+            values[name] = -1
+        if not 0 < values[name] <= most:
+            raise RunError(f"{name} is {value!r}.", f"Use a number from 0 to {most:,}, as in lr=1e-3 or steps=2000.")
+    return values
 
 
 def start(folder: RunFolder, config: RunConfig, runner: str) -> None:

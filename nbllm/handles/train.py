@@ -140,7 +140,7 @@ def _resume(name: str | None, layers: Layers, *, runner: str, wait: bool) -> Run
                     f"'{key}' ({where}) cannot change when a run goes on.",
                     "Only lr and steps can; use another name for another run.",
                 )
-            values[leaf] = float(value) if leaf == "lr" else int(value)
+            values[leaf] = value
     run.resume(runner=runner, **values)
     return run.wait() if wait else run
 
@@ -148,12 +148,16 @@ def _resume(name: str | None, layers: Layers, *, runner: str, wait: bool) -> Run
 def _row(folder: RunFolder) -> list[Any]:
     status = folder.status()
     labels = read_json(folder.labels, {})
+    labels = labels if isinstance(labels, dict) else {}
     model = ""
     if folder.config.is_file():
         try:
             config = RunConfig.from_yaml(folder.config.read_text(encoding="utf-8"), folder.name)
             model = f"{config.model.kind} {config.model.layers}x{config.model.width}"
-        except NbllmError as error:  # a damaged run is listed with its fault, so that it can be deleted
+        except (
+            NbllmError,
+            UnicodeDecodeError,
+        ) as error:  # a damaged run is listed with its fault, so that it can be deleted
             model = f"damaged: {error}"[:60]
     return [
         status.state,

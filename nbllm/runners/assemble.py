@@ -23,6 +23,7 @@ from nbllm.models import estimate
 from nbllm.models.factory import build
 from nbllm.registry import MODELS, OBJECTIVES
 from nbllm.runners.machine import memory_limit
+from nbllm.runners.plan import RECORDS
 from nbllm.runners.reporter import Reporter
 from nbllm.store.files import read_json, write_json
 from nbllm.store.folder import RunFolder, user_folder
@@ -33,22 +34,24 @@ from nbllm.training.optim import Optimizers
 def prepare(folder: RunFolder, config: RunConfig, reporter: Reporter) -> dict[str, Any]:
     """Token files and tokenizer in the run folder; from an earlier start where they are there. Returns the report."""
     done = read_json(folder.data / "report.json")
-    if done and folder.tokenizer.is_file() and (folder.data / "train.bin").exists():
+    if done and done.get("complete") and folder.tokenizer.is_file() and (folder.data / "train.bin").exists():
         return done
 
     def progress(message: str, share: float | None) -> None:
         reporter.update(message=message, progress=share)
 
     cache = user_folder("tokens") if config.data.cache else None
-    prepared = data_prepare.prepare(config, _base(folder), folder.path, cache, progress)
-    report = {**prepared.report, "vocab_size": prepared.vocab_size}
+    prepared = data_prepare.prepare(config, _base(folder, config.data.source), folder.path, cache, progress)
+    report = {**prepared.report, "vocab_size": prepared.vocab_size, "complete": True}
     write_json(folder.data / "report.json", report)
     reporter.update(message="", progress=None)
     return report
 
 
-def _base(folder: RunFolder) -> Path:
-    """The folder that a relative data source starts from: where the run was asked for."""
+def _base(folder: RunFolder, source: str) -> Path:
+    """The folder that a relative source starts from: where the run was asked for, or the run's own for its records."""
+    if source == RECORDS:
+        return folder.path
     environment = read_json(folder.environment, {})
     return Path(environment.get("cwd") or os.getcwd())
 
@@ -74,8 +77,9 @@ def assemble(folder: RunFolder, config: RunConfig, device: torch.device, report:
     chosen = np.linspace(0, len(test_windows) - 1, count).round().astype(np.int64)
 
     def held_out_batches() -> Iterator[torch.Tensor]:
-        for start in range(0, count, 64):
-            yield torch.from_numpy(test_windows.batch(chosen[start : start + 64])).to(device)
+        at_once = max(1, 64 * settings.accumulate // training.progress.accumulate)
+        for start in range(0, count, at_once):
+            yield torch.from_numpy(test_windows.batch(chosen[start : start + at_once])).to(device)
 
     training = Training(
         module=module,

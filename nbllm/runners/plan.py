@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -49,37 +50,54 @@ def create(
     `records` is a DataFrame, list or data set of the notebook: it is written to the folder, and read from there.
     """
     root = runs_root()
-    name = check_name(name) if name else free_name(config.model.kind, root)
+    unnamed = name is None
+    name = check_name(name) if name is not None else free_name(config.model.kind, root)
     folder = RunFolder(root / name)
     _check_free(folder, replace)
     if records is None:
         sources.check_source(config.data, Path.cwd())
     check_memory(config)
     check_disk(config, root)
-    if folder.path.exists():
-        folder.delete()
-    folder.path.mkdir(parents=True)
+    made = RunFolder(Path(tempfile.mkdtemp(prefix=".new-", dir=root)))
     try:
-        folder.data.mkdir()
+        made.data.mkdir()
         if records is not None:
-            notebook_objects.write_records(records, folder.path / RECORDS, config.data.text_column)
-            config.data.source = str(folder.path / RECORDS)
-            config.data.format = "jsonl"
-            config.data.text_column = "text"  # the column that is written, whatever its name was in the notebook
-        write_text(folder.config, config.to_yaml())
-        write_json(folder.environment, environment(config, command))
-        write_status(folder.status_file, Status("starting", steps=config.train.steps), durable=True)
+            notebook_objects.write_records(records, made.path / RECORDS, config.data.text_column)
+            # read from the run folder from now on, under the name that the column has there
+            config.data.source, config.data.format, config.data.text_column = RECORDS, "jsonl", "text"
+        write_text(made.config, config.to_yaml())
+        write_json(made.environment, environment(config, command))
+        write_status(made.status_file, Status("starting", steps=config.train.steps), durable=True)
+        made.path.chmod(0o755)
+        return _put(made, folder, replace, stem=config.model.kind if unnamed else None)
     except BaseException:
-        shutil.rmtree(folder.path, ignore_errors=True)
+        shutil.rmtree(made.path, ignore_errors=True)
         raise
-    return folder
+
+
+def _put(made: RunFolder, folder: RunFolder, replace: bool, stem: str | None) -> RunFolder:
+    """Give the finished folder its name. Where another took the name meanwhile, an unnamed run takes the next one."""
+    while True:
+        _check_free(folder, replace)
+        if replace and folder.exists():
+            folder.delete()
+        elif folder.path.exists():
+            shutil.rmtree(folder.path)  # nothing is in it: that was looked at
+        try:
+            made.path.rename(folder.path)
+            return folder
+        except OSError:
+            if stem is None and not folder.path.exists():
+                raise
+            if stem is not None:
+                folder = RunFolder(folder.path.with_name(free_name(stem, folder.path.parent)))
 
 
 def _check_free(folder: RunFolder, replace: bool) -> None:
     if not folder.path.exists():
         return
     if not folder.exists():
-        if any(folder.path.iterdir()):
+        if any(path.name != ".lock" for path in folder.path.iterdir()):
             raise RunError(f"{folder.path} is there and is not a run.", "Use another name.")
         return
     if folder.alive():

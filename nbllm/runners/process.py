@@ -16,7 +16,7 @@ from nbllm.runners.machine import share_cores
 from nbllm.store.folder import RunFolder
 from nbllm.store.status import read_status
 
-_START_SECONDS = 30.0
+_START_SECONDS = 120.0
 _children: list[subprocess.Popen[bytes]] = []  # kept only to be reaped when they have ended
 
 
@@ -26,26 +26,32 @@ def start(folder: RunFolder, kind: str) -> None:
     Raises RunError where it does not start.
     """
     before = read_status(folder.status_file).worker
+    job, payload = _job(folder, kind, before)
     worker = standby.take() or spawn()
-    job, payload = _job(folder, kind)
-    try:
-        _send(worker, job, payload)
-    except OSError:  # the standby ended a moment ago
-        worker = spawn()
-        _send(worker, job, payload)
-    reap()
-    _children.append(worker)
+    tries = 2  # a standby may end at the very moment it is given the job: then a fresh worker gets it
     until = time.monotonic() + _START_SECONDS
-    while time.monotonic() < until:
-        status = read_status(folder.status_file)
-        if status.worker and status.worker != before:
+    while tries and time.monotonic() < until:
+        tries -= 1
+        reap()
+        _children.append(worker)
+        if _send(worker, job, payload) and _entered(folder, worker, before, until):
             return
-        if worker.poll() is not None:
-            break
-        time.sleep(0.01)
+        worker = spawn()
     raise RunError(
         f"The worker of '{folder.name}' did not start. {folder.last_words()}", f"See {folder.log}, or type %llm_doctor"
     )
+
+
+def _entered(folder: RunFolder, worker: subprocess.Popen[bytes], before: dict[str, Any], until: float) -> bool:
+    """Wait until a worker has entered itself in status.json; False where ours ended without."""
+    while time.monotonic() < until:
+        ended = worker.poll() is not None
+        if read_status(folder.status_file).worker not in ({}, before):
+            return True
+        if ended:
+            return False
+        time.sleep(0.01)
+    return False
 
 
 def spawn(*arguments: str) -> subprocess.Popen[bytes]:
@@ -68,7 +74,8 @@ def reap() -> None:
     _children[:] = [child for child in _children if child.poll() is None]
 
 
-def _job(folder: RunFolder, kind: str) -> tuple[bytes, bytes]:
+def _job(folder: RunFolder, kind: str, before: dict[str, Any]) -> tuple[bytes, bytes]:
+    """The job as it is sent. `before` is the run's last worker: where another came between, the run is not taken."""
     payload = b""
     if not MODELS.is_builtin(kind):
         import cloudpickle
@@ -77,14 +84,20 @@ def _job(folder: RunFolder, kind: str) -> tuple[bytes, bytes]:
     job = {
         "folder": str(folder.path),
         "cwd": os.getcwd(),
-        "env": {name: value for name, value in os.environ.items() if name.startswith("NBLLM_")},
+        "before": before,
+        "env": dict(os.environ),
         "kind": kind,
         "payload": len(payload),
     }
     return json.dumps(job).encode() + b"\n", payload
 
 
-def _send(worker: subprocess.Popen[bytes], job: bytes, payload: bytes) -> None:
+def _send(worker: subprocess.Popen[bytes], job: bytes, payload: bytes) -> bool:
+    """Hand the job over; False where the worker is gone."""
     assert worker.stdin is not None
-    worker.stdin.write(job + payload)
-    worker.stdin.close()
+    try:
+        worker.stdin.write(job + payload)
+        worker.stdin.close()
+    except OSError:
+        return False
+    return True

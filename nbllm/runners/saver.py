@@ -7,6 +7,7 @@ import time
 
 from nbllm.config import RunConfig
 from nbllm.store.events import EventWriter
+from nbllm.store.files import read_json
 from nbllm.store.folder import RunFolder
 from nbllm.training import checkpoint
 from nbllm.training.loop import Training
@@ -25,6 +26,7 @@ class Saver:
         self._held_out: dict[int, float] = {}
         self._saved = time.monotonic()
         self._size = 0
+        self._step = -1
 
     def measured(self, step: int, val_loss: float) -> None:
         """Remember a held-out loss, which decides the best checkpoint."""
@@ -32,8 +34,7 @@ class Saver:
 
     def save(self, step: int) -> str:
         """Write the checkpoint of this step. Returns a line of advice where the disk has no room, else nothing."""
-        for log in self._logs:
-            log.sync()  # what a checkpoint follows is on the disk before it
+        self._saved = time.monotonic()  # also of one that fails: the next try is not for the very next step
         free = shutil.disk_usage(self._folder.path).free
         if free < self._size + _SPARE_BYTES:
             return f"checkpoint of step {step} not saved: {free / 1e6:.0f} MB free on the disk"
@@ -41,12 +42,14 @@ class Saver:
         state = {**training.progress.state(), "val_loss": self._held_out.get(step)}
         beside = {"config.yaml": self._folder.config, "tokenizer.json": self._folder.tokenizer}
         try:
+            for log in self._logs:
+                log.sync()  # what a checkpoint follows is on the disk before it
             self._size = checkpoint.save(
                 self._folder.checkpoint(step), training.module, training.optimizers.state(), state, beside
             )
         except OSError as error:
             return f"checkpoint of step {step} not saved: {error.strerror or error}"
-        self._saved = time.monotonic()
+        self._step = step
         self._logs[0].append({"event": "checkpoint", "step": step, "path": f"checkpoints/step-{step}"})
         self._prune()
         if free < 10 * self._size + _SPARE_BYTES:
@@ -54,8 +57,11 @@ class Saver:
         return ""
 
     def due(self) -> bool:
-        """Whether the last checkpoint is `checkpoint_minutes` old."""
-        return time.monotonic() - self._saved > self._config.checkpoint_minutes * 60
+        """Whether the last checkpoint is `checkpoint_minutes` old and something was learned since."""
+        return (
+            self._step != self._training.progress.step
+            and time.monotonic() - self._saved > self._config.checkpoint_minutes * 60
+        )
 
     def _prune(self) -> None:
         """Keep the last K and the best; fewer where they take more than `disk_mb`, never less than one."""
@@ -73,8 +79,8 @@ class Saver:
     def _best(self, steps: list[int]) -> int | None:
         for step in steps:
             if step not in self._held_out:
-                state, _ = checkpoint.load_state(self._folder.checkpoint(step))
-                if state.get("val_loss") is not None:
-                    self._held_out[step] = state["val_loss"]
+                loss = read_json(self._folder.checkpoint(step) / "state.json", {}).get("val_loss")
+                if loss is not None:
+                    self._held_out[step] = loss
         known = [step for step in steps if step in self._held_out]
         return min(known, key=self._held_out.__getitem__) if known else None

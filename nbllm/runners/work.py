@@ -38,6 +38,8 @@ from nbllm.training.events import (
 )
 from nbllm.training.loop import Progress, Training, train
 
+Replay = list[tuple[int, dict[str, Any]]]  # commands with the steps they are to be given at again
+
 
 def work(folder: RunFolder, status: Status, *, stop_asked: Callable[[], bool] = lambda: False) -> None:
     """Work on a claimed run until it ends. Everything is told through the folder; only interrupts are raised.
@@ -49,6 +51,9 @@ def work(folder: RunFolder, status: Status, *, stop_asked: Callable[[], bool] = 
             _work(folder, reporter, stop_asked)
         except NbllmError as error:
             reporter.update("failed", error={"message": error.message, "advice": error.advice}, message="")
+        except KeyboardInterrupt:
+            reporter.update("stopped", message="interrupted; the last checkpoint is kept")
+            raise
         except BaseException as error:
             traceback.print_exc()
             last = traceback.format_exception_only(error)[-1]
@@ -75,8 +80,9 @@ def _work(folder: RunFolder, reporter: Reporter, stop_asked: Callable[[], bool])
         stack.callback(samples.close)
         saver = Saver(folder, training, config, (writer, samples))
         again = _resume(folder, training, writer, samples)
+        training.steps_pending = any("steps" in command for _, command in again)
         reporter.update(parameters=parameters, steps=training.progress.steps, step=training.progress.step)
-        control = _FolderControl(folder, again, reporter, stop_asked, saver)
+        control = _FolderControl(folder, again, reporter, stop_asked, saver, writer)
         place = _DevicePlace(str(device), config.train.queue, reporter, control)
         stack.callback(place.leave)
         if not place.take():
@@ -99,26 +105,28 @@ def _record(folder: RunFolder, threads: int, device: torch.device, parameters: i
     write_json(folder.environment, environment)
 
 
-def _resume(
-    folder: RunFolder, training: Training, writer: EventWriter, samples: EventWriter
-) -> list[tuple[int, dict[str, Any]]]:
+def _resume(folder: RunFolder, training: Training, writer: EventWriter, samples: EventWriter) -> Replay:
     """Take the state of the last good checkpoint, where there is one.
 
     Returns the changes of course to make again, with their steps. The logs get a `resume` event, which voids what came
-    after the checkpoint.
+    after the checkpoint and carries those changes, so that another interruption does not lose them.
     """
     events = read_events(folder.metrics)
     if not events and not folder.checkpoint_steps():
         return []
     last = _load_last_good(folder, training)
-    again: list[tuple[int, dict[str, Any]]] = []
+    resumes = [event for event in events if event.get("event") == "resume"]
+    again: Replay = [(int(s), c) for s, c in (resumes[-1].get("again", []) if resumes else []) if s >= last]
     for event in events:
-        if event.get("event") in ("command", "budget", "batch") and event.get("step", 0) >= last:
+        kind = event.get("event")
+        if kind in ("command", "budget", "batch") and event.get("step", 0) >= last:
             values: dict[str, Any] = {n: event[n] for n in ("lr", "steps", "accumulate") if n in event}
-            again.append((int(event["step"]), {"command": "set", **values}))
-    for log in (writer, samples):
-        log.append({"event": "resume", "step": last})
-        log.sync()
+            again.append((int(event["step"]), {"command": "set", "kind": kind, **values}))
+    again.sort(key=lambda each: each[0])
+    writer.append({"event": "resume", "step": last, "again": again})
+    samples.append({"event": "resume", "step": last})
+    writer.sync()
+    samples.sync()
     return again
 
 
@@ -132,6 +140,7 @@ def _load_last_good(folder: RunFolder, training: Training) -> int:
             checkpoint.load_weights(training.module, place)
         except RunError as error:
             print(f"{error} Trying the one before.", flush=True)
+            place.rename(place.with_name(f".damaged-{place.name}"))
             fault = fault or error
             continue
         training.optimizers.load(tensors)
@@ -152,22 +161,28 @@ class _FolderControl:
     def __init__(
         self,
         folder: RunFolder,
-        again: list[tuple[int, dict[str, Any]]],
+        again: Replay,
         reporter: Reporter,
         stop_asked: Callable[[], bool],
         saver: Saver,
+        writer: EventWriter,
     ):
         self._folder = folder.control
         self._again = again
+        self._kept: list[dict[str, Any]] = []
         self._reporter = reporter
         self._stop_asked = stop_asked
         self._saver = saver
+        self._writer = writer
 
     def take(self, step: int) -> list[dict[str, Any]]:
+        fresh = self._kept + control_folder.take(self._folder)
+        self._kept = []
+        self._overrule(fresh, step)
         commands = []
         while self._again and self._again[0][0] <= step:
             commands.append(self._again.pop(0)[1])
-        commands += control_folder.take(self._folder)
+        commands += fresh
         if self._stop_asked():
             commands.append({"command": "stop"})
         elif self._saver.due():
@@ -180,11 +195,19 @@ class _FolderControl:
         time.sleep(0.1)
 
     def wants_stop(self) -> bool:
-        """Whether a run that waits in the queue is to stop; other commands wait for the loop."""
-        commands = control_folder.take(self._folder)
-        stop = self._stop_asked() or any(command["command"] == "stop" for command in commands)
-        self._again += [(0, command) for command in commands if command["command"] == "set"]
+        """Whether a run that waits in the queue is to stop; its other commands are kept for the loop."""
+        self._kept += control_folder.take(self._folder)
+        stop = self._stop_asked() or any(command["command"] == "stop" for command in self._kept)
+        self._kept = [command for command in self._kept if command["command"] != "stop"]
         return stop
+
+    def _overrule(self, fresh: list[dict[str, Any]], step: int) -> None:
+        """What is set now is not set back by what was set at a later step before the interruption."""
+        keys = {key for command in fresh if command["command"] == "set" for key in command} - {"command"}
+        if not any(keys & set(command) for _, command in self._again):
+            return
+        self._again = [(at, {k: v for k, v in command.items() if k not in keys}) for at, command in self._again]
+        self._writer.append({"event": "resume", "step": step, "again": self._again})
 
 
 class _DevicePlace:
@@ -245,6 +268,7 @@ def _follow(
                 save_probe(folder, event.step, event.arrays)
             case Applied():
                 writer.append(event.line())
+                writer.sync()  # a kill before the next event must not lose it
                 reporter.update(steps=training.progress.steps)
             case Paused():
                 place.leave()

@@ -60,7 +60,7 @@ class Job:
         if os.path.isdir(job["cwd"]):
             os.chdir(job["cwd"])
         self.folder = folder
-        self.status = self.held.enter_context(claim(folder))
+        self.status = self.held.enter_context(claim(folder, job["before"]))
 
 
 def main() -> int:

@@ -22,7 +22,7 @@ def pack(folder: RunFolder, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1, strict_timestamps=False) as target:
             for file in sorted(folder.path.rglob("*")):
                 inside = file.relative_to(folder.path)
                 if file.is_file() and not any(part.startswith(".") or part == "control" for part in inside.parts):
@@ -53,7 +53,7 @@ def unpack(path: Path, root: Path, name: str | None = None) -> RunFolder:
                 temporary.rename(target)
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, RuntimeError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} cannot be unpacked: {error}.", "Use a file made by %llm_runs --pack") from None
     return RunFolder(target)
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import time
 from pathlib import Path
 from typing import Any
 
-from nbllm.store.files import write_json
+from nbllm.store.files import read_json, write_json
 
 COMMANDS = ("pause", "resume", "stop", "checkpoint", "set")
 _count = itertools.count()
@@ -25,6 +26,20 @@ def send(folder: Path, command: str, **values: Any) -> Path:
     path = folder / f"{time.time_ns():020d}-{os.getpid()}-{next(_count)}.json"
     write_json(path, {"command": command, **values}, durable=False)
     return path
+
+
+def waits(folder: Path, command: str) -> bool:
+    """Whether such a command is still to be taken."""
+    for path in folder.glob("[0-9]*.json"):
+        content = read_json(path)
+        if isinstance(content, dict) and content.get("command") == command:
+            return True
+    return False
+
+
+def _is_amount(value: Any) -> bool:
+    """Whether a value can be set: a positive, finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def take(folder: Path) -> list[dict[str, Any]]:
@@ -42,5 +57,5 @@ def take(folder: Path) -> list[dict[str, Any]]:
             content = None
         path.unlink(missing_ok=True)
         if isinstance(content, dict) and content.get("command") in COMMANDS:
-            found.append(content)
+            found.append({key: value for key, value in content.items() if key == "command" or _is_amount(value)})
     return found

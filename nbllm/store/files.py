@@ -14,12 +14,16 @@ _RETRIES = 40  # of 25 ms: on Windows a rename fails while a reader has the file
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
     """Replace the file whole: written beside it, fsynced unless `durable` is off, renamed over it."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}.tmp")
-    with open(beside, "w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        if durable:
-            os.fsync(file.fileno())
-    replace(beside, path)
+    try:
+        with open(beside, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def replace(source: Path, target: Path) -> None:

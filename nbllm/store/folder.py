@@ -89,7 +89,7 @@ class RunFolder:
 
     def exists(self) -> bool:
         """Whether a run is here."""
-        return self.config.is_file() or self.status_file.is_file()
+        return self.status_file.is_file() or (self.config.is_file() and self.environment.is_file())
 
     @contextmanager
     def writing(self, timeout: float = 10) -> Iterator[None]:
@@ -108,17 +108,10 @@ class RunFolder:
 
     def alive(self) -> bool:
         """Whether a worker holds the lock. The pid proves nothing: numbers are used again, and zombies look alive."""
-        if not self._lock.exists():
-            return False
-        lock = FileLock(self._lock, thread_local=False)
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return True
-        except OSError:
+            return _is_held(self._lock)
+        except FileNotFoundError:
             return False
-        lock.release()
-        return False
 
     def status(self) -> Status:
         """The status, with state `lost` where the worker has died."""
@@ -170,6 +163,30 @@ class RunFolder:
         shutil.rmtree(self.path)
 
 
+def _is_held(path: Path) -> bool:
+    """Whether somebody holds this lock. Looking neither makes the file nor stands in another looker's way."""
+    if os.name == "posix":
+        import fcntl
+
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False
+    if not path.exists():
+        return False
+    for _ in range(2):  # another looker may hold it for a moment
+        try:
+            with FileLock(path, timeout=0, thread_local=False):
+                return False
+        except Timeout:
+            time.sleep(0.02)
+    return True
+
+
 def runs_root() -> Path:
     """The folder of all runs: $NBLLM_RUNS, or ./runs where nbllm was loaded."""
     given = os.environ.get("NBLLM_RUNS")
@@ -179,14 +196,16 @@ def runs_root() -> Path:
 def user_folder(part: str) -> Path:
     """A folder of this user, made where missing: under $NBLLM_HOME, or the system's cache."""
     home = os.environ.get("NBLLM_HOME")
-    folder = (Path(home) if home else Path(platformdirs.user_cache_dir("nbllm", appauthor=False))) / part
+    folder = (
+        Path(home).expanduser().absolute() if home else Path(platformdirs.user_cache_dir("nbllm", appauthor=False))
+    ) / part
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def check_name(name: str) -> str:
     """The name, where it can be a folder everywhere; RunError otherwise."""
-    if not _NAME.fullmatch(name) or name.endswith("."):
+    if not _NAME.fullmatch(name) or name.endswith(".") or name == "last":
         raise RunError(f"'{name}' cannot name a run.", "Use letters, digits, - _ . and +, as in shakespeare-2")
     return name
 

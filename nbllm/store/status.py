@@ -70,4 +70,13 @@ def read_status(path: Path) -> Status:
                 "advice": "Type: pip install --upgrade nbllm",
             },
         )
-    return Status(**{key: value for key, value in content.items() if key in _NAMES})
+    return Status(**{key: value for key, value in content.items() if key in _NAMES and _fits(key, value)})
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Whether a value of the file is of its field's kind; another hand's is left out."""
+    if name in ("step", "heartbeat", "seconds"):
+        return isinstance(value, int | float)
+    if name in ("worker", "error"):
+        return isinstance(value, dict)
+    return value is None or isinstance(value, str | int | float)

@@ -84,10 +84,13 @@ def save(
         for path in temporary.iterdir():
             with open(path, "rb+") as file:
                 os.fsync(file.fileno())
+        old = folder.with_name(f".old-{folder.name}")
+        shutil.rmtree(old, ignore_errors=True)
         if folder.exists():
-            shutil.rmtree(folder)
+            replace(folder, old)
         replace(temporary, folder)
         sync_folder(folder.parent)
+        shutil.rmtree(old, ignore_errors=True)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise

@@ -68,6 +68,7 @@ class Progress:
     smooth_loss: float = 0.0
     first_loss: float = 0.0
     window: list[dict[str, float]] = field(default_factory=list)  # steps since the last logged one
+    timed: bool = True  # whether a budget in minutes still holds: until steps are set by hand
 
     def state(self) -> dict[str, Any]:
         """As JSON holds it: no infinity."""
@@ -100,6 +101,7 @@ class Training:
     sample_every: int = 0
     probe: Callable[[int], dict[str, Any]] | None = None
     probe_every: int = 0
+    steps_pending: bool = False  # a budget fixed before a resume will be set again: none is to be calibrated
 
 
 def train(training: Training, control: Control) -> Iterator[Event]:
@@ -110,7 +112,8 @@ def train(training: Training, control: Control) -> Iterator[Event]:
     """
     config, progress, module = training.config, training.progress, training.module
     clock = _Clock(progress)
-    calibration = _Calibration(config.minutes, progress) if config.minutes and progress.steps is None else None
+    calibrates = config.minutes and progress.steps is None and not training.steps_pending
+    calibration = _Calibration(config.minutes, progress) if config.minutes and calibrates else None
     deadline = config.minutes * 60 if config.minutes else math.inf
     module.train()
     if progress.step == 0:
@@ -123,9 +126,11 @@ def train(training: Training, control: Control) -> Iterator[Event]:
         if outcome == "stop":
             reason = "stopped"
             break
+        if progress.steps is not None:
+            calibration = None
         if progress.steps is not None and progress.step >= progress.steps:
             break
-        if progress.seconds > deadline:
+        if progress.timed and progress.seconds > deadline:
             reason = "time"
             break
         factor = lr_factor(progress.step, progress.steps, config)
@@ -164,7 +169,8 @@ def _step(training: Training, lr: float) -> tuple[float, float, dict[str, float]
     while True:
         generators = generator_states(training.module)
         try:
-            return (*_update(training, lr), halved)
+            loss, norm, metrics = _backward(training)
+            break
         except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -182,9 +188,20 @@ def _step(training: Training, lr: float) -> tuple[float, float, dict[str, float]
                 torch.cuda.empty_cache()
             set_generator_states(generators, training.module)
             halved = True
+    try:
+        training.optimizers.step(lr)
+    except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ModelError(
+            "There is no memory for the optimizer's state; the last checkpoint is kept.",
+            "Take a smaller model.width, model.layers or --size.",
+        ) from None
+    return loss, norm, metrics, halved
 
 
-def _update(training: Training, lr: float) -> tuple[float, float, dict[str, float]]:
+def _backward(training: Training) -> tuple[float, float, dict[str, float]]:
+    """Loss and gradients of the batch of this step, part by part, clipped."""
     module, optimizers, progress, config = training.module, training.optimizers, training.progress, training.config
     batch = training.batch(progress.step)
     optimizers.zero_grad()
@@ -206,7 +223,6 @@ def _update(training: Training, lr: float) -> tuple[float, float, dict[str, floa
     norm = float(torch.nn.utils.clip_grad_norm_(optimizers.parameters, limit))
     if not (math.isfinite(total) and math.isfinite(norm)):
         raise Diverged.not_a_number(progress.step, total)
-    optimizers.step(lr)
     progress.tokens += batch.shape[0] * (batch.shape[1] - 1)
     return total, norm, sums
 
@@ -275,10 +291,13 @@ def _obey(training: Training, commands: list[dict[str, Any]], control: Control, 
                     yield SaveCheckpoint(progress.step, "asked")
                 case "set":
                     values = {k: v for k, v in command.items() if k in ("lr", "steps", "accumulate") and v is not None}
+                    kind = command.get("kind", "command")
                     for name, value in values.items():
                         setattr(progress, name, value)
+                    if "steps" in values and kind == "command":
+                        progress.timed = False
                     if values:
-                        yield Applied(progress.step, "command", {"command": "set", **values})
+                        yield Applied(progress.step, kind, values)
         if not paused:
             return None
         control.idle()

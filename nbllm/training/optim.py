@@ -129,8 +129,7 @@ class Optimizers:
             }
             if parts:
                 self.adamw.state[parameter] = {
-                    part: value.clone() if part == "step" else value.to(parameter.device, copy=True)
-                    for part, value in parts.items()
+                    part: value.to(parameter.device, copy=True) for part, value in parts.items()
                 }
 
 

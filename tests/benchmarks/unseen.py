@@ -26,10 +26,11 @@ LEAVING = 90.0  # seconds that count by themselves
 HOUR = 3600.0
 GOAL_MB = 10.0
 SAMPLE = 20.0  # seconds with the page open, to compare
+# Quick steps and many maps: what the page is sent most of.
 TRAIN = """%%llm_train unseen
 size: mini
-steps: 1000000
-train: {threads: 1}"""
+train: {steps: 1000000, batch_size: 2, threads: 1}
+probe: {every: 10}"""
 
 
 def listen(client: BlockingKernelClient, seconds: float) -> list[tuple[float, int, str]]:
@@ -51,7 +52,7 @@ def measure(lab: Bench, minutes: float) -> list[dict[str, Any]]:
     page = lab.open("unseen", [LOAD, TRAIN])
     lab.run_cell(0)
     lab.run_cell(1)
-    until(lambda: len(lab.drawn_steps(1)) > 10, "the first points")
+    until(lambda: lab.status("unseen").step > 200, "200 steps, with their maps", 300)
     lab.wait_idle()
     with lab.client() as client:
         watched = listen(client, SAMPLE)

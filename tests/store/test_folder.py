@@ -152,3 +152,31 @@ def test_pruning_keeps_the_last_and_the_best(tmp_path: Path) -> None:
         folder.checkpoint(step).mkdir(parents=True)
         write_json(folder.checkpoint(step) / "state.json", {"val_loss": loss})
     assert [step for step, _ in archive.prunable(folder, keep=1)] == [10, 30]
+
+
+def test_a_project_with_a_config_is_no_run(tmp_path: Path) -> None:
+    app = tmp_path / "app"
+    app.mkdir()
+    (app / "config.yaml").write_text("port: 80")
+    with pytest.raises(RunError, match="no run"):
+        find_run(app, tmp_path / "runs")
+    with pytest.raises(RunError, match="no run"):
+        find_run("app", tmp_path)
+
+
+def test_looking_whether_a_run_lives_makes_nothing_and_disturbs_nobody(tmp_path: Path) -> None:
+    folder = make(tmp_path, "one")
+    assert not folder.alive()
+    assert not (folder.path / ".lock").exists()
+    with folder.writing():
+        assert folder.alive()
+    assert [folder.alive() for _ in range(3)] == [False] * 3
+    assert not RunFolder(tmp_path / "gone").alive()
+    assert not (tmp_path / "gone").exists()
+
+
+def test_values_of_another_kind_in_a_status_are_left_out(tmp_path: Path) -> None:
+    folder = make(tmp_path, "one")
+    write_json(folder.status_file, {"state": "finished", "step": "many", "seconds": None, "worker": 3, "steps": [1]})
+    status = folder.status()
+    assert (status.state, status.step, status.seconds, status.worker, status.steps) == ("finished", 0, 0.0, {}, None)

@@ -163,7 +163,7 @@ def test_set_changes_the_rate_and_the_budget_and_says_so() -> None:
     assert rates[5] == TrainConfig().lr
     assert rates[6] == 1e-4
     assert events[-1] == Ended(8, "finished")
-    assert Applied(5, "command", {"command": "set", "lr": 1e-4, "steps": 8}) in events
+    assert Applied(5, "command", {"lr": 1e-4, "steps": 8}) in events
 
 
 def test_no_number_ends_it_before_the_weights_are_touched() -> None:
