@@ -17,7 +17,8 @@ _TAIL = 150  # rows sent again with every update, before they join the base
 _HELD = 600
 _TEXT = 4000  # characters of a sample that the page is given
 _MAP_BYTES = 600_000  # of maps kept in the page; others are fetched when the slider asks
-_MAP_SECONDS = 3.0  # between two sendings of the maps
+_MAP_SECONDS = 3.0  # between two sendings of the maps, at the least
+_MAP_RATE = 50_000  # bytes of maps a second, at the most: a page that leaves is noticed a minute later only
 
 
 class Feed:
@@ -34,6 +35,7 @@ class Feed:
         self._resumes = 0
         self._maps_due = False
         self._maps_sent = 0.0
+        self._maps_size = 0
 
     def refresh(self, changed: set[str]) -> None:
         """Bring `values` up to date."""
@@ -53,7 +55,8 @@ class Feed:
             self._set("log", watch.log)
         if "probes" in changed:
             self._maps_due = True
-        if self._maps_due and time.monotonic() - self._maps_sent > _MAP_SECONDS:
+        wait = max(_MAP_SECONDS, self._maps_size / _MAP_RATE)
+        if self._maps_due and time.monotonic() - self._maps_sent > wait:
             self._maps_due, self._maps_sent = False, time.monotonic()
             self._maps()
 
@@ -117,7 +120,9 @@ class Feed:
                 kept.append(steps[place])
         about = watch.probes.about
         tokens = about.get("tokens")
-        self._set("maps", b"".join(packed))
+        maps = b"".join(packed)
+        self._maps_size = len(maps)
+        self._set("maps", maps)
         probe = {
             "kind": watch.probes.kind, "tokens": [str(t) for t in tokens] if isinstance(tokens, list) else [],
             "shape": list(newest.shape), "steps": steps, "kept": kept,
