@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from nbllm.registry import MODELS
 from nbllm.store.folder import RunFolder
 from nbllm.store.status import read_status
 
@@ -91,6 +92,15 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield folder
     if folder.is_dir() and any(folder.iterdir()):
         end_workers(folder)
+
+
+@pytest.fixture(autouse=True)
+def _own_models() -> Iterator[None]:
+    """A model that a test registers is gone after it."""
+    before = dict(MODELS._found)
+    yield
+    MODELS._found.clear()
+    MODELS._found.update(before)
 
 
 @pytest.fixture(scope="session", autouse=True)
