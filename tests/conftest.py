@@ -43,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     }
     os.environ.update({name: str(STATE / folder) for name, folder in folders.items()})
     os.environ.update({"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYDEVD_DISABLE_FILE_VALIDATION": "1"})
-    os.environ.update({"OMP_NUM_THREADS": THREADS, "MKL_NUM_THREADS": THREADS, "OMP_WAIT_POLICY": "PASSIVE"})
+    os.environ.update({"OMP_NUM_THREADS": THREADS, "MKL_NUM_THREADS": THREADS, "GOMP_SPINCOUNT": "1000"})
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     for name in ("NBLLM_DISPLAY", "NBLLM_QUICK_STEPS", "JPY_SESSION_NAME"):
         os.environ.pop(name, None)
