@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from nbllm.registry import MODELS
+from nbllm import registry
 from nbllm.store.folder import RunFolder
 from nbllm.store.status import read_status
 
@@ -95,12 +95,14 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def _own_models() -> Iterator[None]:
-    """A model that a test registers is gone after it."""
-    before = dict(MODELS._found)
+def _own_names() -> Iterator[None]:
+    """What a test registers is gone after it."""
+    tables = [table for table in vars(registry).values() if isinstance(table, registry.Registry)]
+    before = [dict(table._found) for table in tables]
     yield
-    MODELS._found.clear()
-    MODELS._found.update(before)
+    for table, found in zip(tables, before, strict=True):
+        table._found.clear()
+        table._found.update(found)
 
 
 @pytest.fixture(scope="session", autouse=True)

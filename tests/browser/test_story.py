@@ -167,8 +167,10 @@ def test_buttons_answer_while_a_cell_runs(lab: Notebooks) -> None:
 
 
 def test_chinese_streams_and_labels_the_heatmap(lab: Notebooks) -> None:
-    train = f"%%llm_train zh --data zh-phrases --steps {ENDLESS} {QUICK}\nprobe: {{every: 20}}\nsample: {{every: 50}}"
-    with lab.notebook("zh", [LOAD, train, "%llm_generate zh 今天 --max-tokens 1500 --seed 1"]) as page:
+    # one long document, so that no end of text is learned and the streaming goes on for long enough to be seen
+    load = f"{LOAD}\nfrom nbllm.data.builtin import zh_phrases\ntext = ['\\n'.join(zh_phrases())]"
+    train = f"%%llm_train zh --data {{{{text}}}} --steps {ENDLESS} {QUICK}\nprobe: {{every: 20}}\nsample: {{every: 50}}"
+    with lab.notebook("zh", [load, train, "%llm_generate zh 今天 --max-tokens 1500 --seed 1"]) as page:
         lab.run_cell(0)
         lab.run_cell(1)
         page.get_by_role("tab", name="Attention").click()
