@@ -14,6 +14,7 @@ from nbllm.config.layers import Layers, read_settings, resolve
 from nbllm.config.options import SHORTHAND, Option, options, short_names
 from nbllm.config.schema import (
     BUDGETS,
+    AugmentConfig,
     CleanConfig,
     DataConfig,
     ModelConfig,
@@ -32,6 +33,7 @@ __all__ = [
     "MODEL_FIELDS",
     "SHORTHAND",
     "SIZES",
+    "AugmentConfig",
     "CleanConfig",
     "DataConfig",
     "Layers",

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from nbllm.config.families import FAMILIES, GOALS
+from nbllm.config.model import ModelConfig
+from nbllm.config.section import Section
 
 FORMAT = 1
 BUDGETS = ("steps", "tokens", "epochs", "minutes")
-
-
-class Section(BaseModel):
-    """A part of the configuration: unknown keys are refused, values are checked when they are set."""
-
-    model_config = ConfigDict(extra="forbid", validate_assignment=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class CleanConfig(Section):
@@ -27,6 +25,19 @@ class CleanConfig(Section):
     max_length: int | None = Field(None, ge=1, description="drop longer records, in characters")
 
 
+class AugmentConfig(Section):
+    """Small changes to the training texts of labelled and paired data, other ones in every epoch."""
+
+    drop_words: float = Field(0.0, ge=0, lt=1, description="share of words left out; of Chinese, of characters")
+    swap_words: float = Field(0.0, ge=0, le=1, description="share of words that change places with the next")
+    typos: float = Field(0.0, ge=0, le=1, description="share of letters mistyped")
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is changed at all."""
+        return self.drop_words > 0 or self.swap_words > 0 or self.typos > 0
+
+
 class DataConfig(Section):
     """Where the text comes from, and how it is cut."""
 
@@ -36,6 +47,10 @@ class DataConfig(Section):
     )
     format: Literal["auto", "text", "jsonl", "csv", "parquet"] = Field("auto", description="how to read the source")
     text_column: str | None = Field(None, description="the column with the text, for tables")
+    pair_column: str | None = Field(None, description="classification: the column with a second text")
+    label_column: str | None = Field(None, description="the column with the label")
+    source_column: str | None = Field(None, description="seq2seq: the column to go from")
+    target_column: str | None = Field(None, description="seq2seq: the column to arrive at")
     encoding: str | None = Field(None, description="encoding of text files; found by itself where not given")
     dataset_config: str | None = Field(None, description="configuration name of a Hugging Face data set")
     dataset_split: str = Field("train", description="split of a Hugging Face data set")
@@ -46,8 +61,11 @@ class DataConfig(Section):
         "tail", description="hold out the end of the corpus, or whole documents spread over it"
     )
     held_out: float = Field(0.1, gt=0, lt=0.9, description="share held out to measure the loss on")
+    use: float = Field(1.0, gt=0, le=1, description="share of the training text that is used; what is held out stays")
+    augment: AugmentConfig = Field(default_factory=AugmentConfig, description="small changes to training texts")
     stride: int | None = Field(None, ge=1, description="tokens between window starts; the context where not given")
     cache: bool = Field(True, description="keep the tokens of a corpus for the next run")
+    streaming: bool = Field(False, description="tokenize a Hugging Face data set on the fly, for more than a disk holds")
 
 
 class TokenizerConfig(Section):
@@ -58,63 +76,41 @@ class TokenizerConfig(Section):
     min_frequency: int = Field(1, ge=1, description="rarer entries are left out of the vocabulary")
     lowercase: bool = Field(False, description="fold capitals away")
     sample_mb: float = Field(32, gt=0, description="megabytes of the corpus a vocabulary is learned on")
-
-
-class ModelConfig(Section):
-    """The network. Fields that a kind has no use for are refused when they are given."""
-
-    kind: str = Field("transformer", description="the family: transformer, lstm, or one registered in a cell")
-    layers: int = Field(4, ge=1, le=512, description="blocks of the stack")
-    width: int = Field(128, ge=8, le=32768, description="units of the residual stream")
-    heads: int = Field(4, ge=1, le=512, description="attention heads a layer")
-    kv_heads: int | None = Field(None, ge=1, description="key and value heads (grouped-query); heads where not given")
-    head_width: int | None = Field(None, ge=2, description="units of one head; width / heads where not given")
-    mlp_width: int | None = Field(None, ge=8, description="units of the gated MLP; 8/3 of the width where not given")
-    qk_norm: bool = Field(True, description="normalise queries and keys, as Qwen3 does")
-    rope_base: float = Field(10_000.0, gt=1, description="base of the rotary positions")
-    dropout: float = Field(0.0, ge=0, lt=1, description="share of units dropped while training")
-    tied: bool = Field(True, description="embedding and head share their weights")
-    plain: bool = Field(False, description="recurrent networks: no residuals, no norms, the textbook network")
-    options: dict[str, Any] = Field(default_factory=dict, description="free settings of a model registered in a cell")
-
-    @model_validator(mode="after")
-    def _coherent(self) -> ModelConfig:
-        if self.kind == "transformer":
-            if self.head_width is None and self.width % self.heads:
-                fits = [h for h in range(1, self.width + 1) if self.width % h == 0 and self.width // h % 2 == 0]
-                near = min(fits, key=lambda h: abs(h - self.heads)) if fits else 1
-                raise ValueError(
-                    f"{self.heads} heads do not divide width {self.width} ({self.width / self.heads:.2f} each). "
-                    f"Try heads: {near}"
-                )
-            if self.head_dim % 2:
-                raise ValueError(
-                    f"a head of {self.head_dim} units is odd and rotary positions need pairs. Try a head_width: 16"
-                )
-            if self.heads % self.key_heads:
-                raise ValueError(f"kv_heads {self.key_heads} does not divide heads {self.heads}. Try kv_heads: 1")
-        return self
-
-    @property
-    def head_dim(self) -> int:
-        """Units of one head."""
-        return self.head_width or self.width // self.heads
-
-    @property
-    def key_heads(self) -> int:
-        """Heads of keys and values."""
-        return self.kv_heads or self.heads
-
-    @property
-    def mlp_units(self) -> int:
-        """Units inside the gated MLP: `mlp_width`, or 8/3 of the width rounded up to a multiple of 32."""
-        return self.mlp_width or -(-self.width * 8 // 3 // 32) * 32
+    separate: bool = Field(False, description="seq2seq: a vocabulary of its own for the target")
 
 
 class ObjectiveConfig(Section):
     """What is learned."""
 
-    kind: str = Field("clm", description="clm: predict the next token")
+    kind: str = Field(
+        "clm", description="clm (next token), mlm, nsp, seq2seq, span, prefix-lm, classification, elbo, or one of a cell"
+    )
+    labels: list[str] | None = Field(None, description="classification: the labels in order; found in the data else")
+    multi_label: bool = Field(False, description="classification: a text may have several labels, parted by |")
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="classification: balanced weighs each label by how rare it is"
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the answer that is spread over all tokens")
+    scheduled_sampling: float = Field(
+        0.0, ge=0, le=1, description="seq2seq: share of target tokens that are the model's own by the end of training"
+    )
+    mask_share: float = Field(0.15, gt=0, lt=1, description="mlm, span: share of tokens that are hidden")
+    whole_words: bool = Field(False, description="mlm: hide all tokens of a word together")
+    next_sentence: bool = Field(False, description="mlm: learn from pairs of sentences whether the second follows too")
+    span_length: float = Field(3.0, ge=1, le=64, description="span: mean length of a hidden span, in tokens")
+    kl_steps: int = Field(200, ge=0, description="elbo: steps over which the weight of the KL term rises to 1")
+    kl_weight: float = Field(1.0, gt=0, le=100, description="elbo: weight of the KL term in the end (beta)")
+    free_bits: float = Field(0.1, ge=0, le=10, description="elbo: nats a latent unit that cost nothing")
+    word_dropout: float = Field(0.2, ge=0, le=1, description="elbo: share of the decoder's input tokens that are hidden")
+
+
+class LoraConfig(Section):
+    """Low-rank adapters (Hu et al. 2022): small matrices beside the frozen ones of a model that was trained before."""
+
+    rank: int = Field(0, ge=0, le=1024, description="rank of the adapters; 0 for none")
+    alpha: float = Field(16.0, gt=0, description="scale of the adapters, divided by the rank")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout inside the adapters")
+    targets: list[str] | None = Field(None, description="names of the layers to adapt; all linear ones where not given")
 
 
 class TrainConfig(Section):
@@ -124,7 +120,10 @@ class TrainConfig(Section):
     tokens: int | None = Field(None, ge=1, description="budget in tokens")
     epochs: float | None = Field(None, gt=0, description="budget in passes over the corpus")
     minutes: float | None = Field(None, gt=0, description="budget in minutes, made a number of steps once")
-    context: int = Field(64, ge=2, le=1_048_576, description="tokens of a window")
+    context: int = Field(64, ge=2, le=1_048_576, description="tokens of a window, or the most of a text")
+    target_context: int | None = Field(
+        None, ge=2, le=1_048_576, description="seq2seq: the most tokens of a target; the context where not given"
+    )
     batch_size: int = Field(16, ge=1, description="windows a step")
     accumulate: int = Field(1, ge=1, description="parts a batch is worked through in, to save memory")
     optimizer: Literal["muon", "adamw"] = Field("muon", description="Muon for the hidden matrices, or AdamW for all")
@@ -151,6 +150,15 @@ class TrainConfig(Section):
     disk_mb: float | None = Field(None, gt=0, description="megabytes the run's checkpoints may take, one always kept")
     patience: int | None = Field(None, ge=1, description="stop after so many measurements without a better one")
     queue: bool = Field(True, description="wait for other runs on the same device")
+    freeze: list[str] | None = Field(
+        None, description="parameters that stay as they are, by patterns such as stack.embedding* or stack.blocks.0.*"
+    )
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="learning rate of each block as a share of the one above it (discriminative rates)"
+    )
+    unfreeze_every: int = Field(
+        0, ge=0, description="steps after which one more block, from the top, learns too (gradual unfreezing); 0: all do"
+    )
 
     @field_validator("device")
     @classmethod
@@ -195,14 +203,37 @@ class RunConfig(Section):
     """Everything that makes a run."""
 
     format: Literal[1] = Field(1, description="version of this file")
+    preset: str | None = Field(None, description="a published architecture, by name")
+    init_from: str | None = Field(
+        None, description="weights to start from: a run's name or folder, or hf:NAME_OR_PATH for a Hugging Face model"
+    )
     size: Literal["tiny", "mini", "small", "base"] = Field("mini", description="the one dial: a coherent whole")
     data: DataConfig = Field(default_factory=DataConfig, description="the text")
     tokenizer: TokenizerConfig = Field(default_factory=TokenizerConfig, description="text to tokens")
     model: ModelConfig = Field(default_factory=ModelConfig, description="the network")
     objective: ObjectiveConfig = Field(default_factory=ObjectiveConfig, description="what is learned")
     train: TrainConfig = Field(default_factory=TrainConfig, description="the training")
+    lora: LoraConfig = Field(default_factory=LoraConfig, description="low-rank adapters")
     sample: SampleConfig = Field(default_factory=SampleConfig, description="text written while training")
     probe: ProbeConfig = Field(default_factory=ProbeConfig, description="attention kept while training")
+
+    @model_validator(mode="after")
+    def _coherent(self) -> RunConfig:
+        goal = GOALS.get(self.objective.kind)
+        if goal is None or self.model.kind not in FAMILIES:
+            return self
+        kind, learns = self.model.kind, self.objective.kind
+        if self.model.bidirectional and goal.head == "next":
+            raise ValueError(
+                f"a network that reads both ways would see the token it is to predict. For {learns} leave out "
+                "bidirectional; or learn objective: mlm"
+            )
+        if kind not in goal.kinds:
+            usual = FAMILIES[kind].objective
+            raise ValueError(f"{kind} does not learn {learns}. Use objective: {usual}, or model: {sorted(goal.kinds)[0]}")
+        if self.lora.rank and not self.init_from:
+            raise ValueError("lora adapts a model that was trained before. Add init_from: RUN, or lora.rank: 0")
+        return self
 
     def to_yaml(self) -> str:
         """The whole configuration as YAML, every default written out."""
