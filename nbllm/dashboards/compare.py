@@ -1,0 +1,99 @@
+"""How a comparison is shown: a figure with buttons where the page draws Plotly, tables and a still picture anywhere."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from typing import TYPE_CHECKING, Any
+
+from nbllm.dashboards.tables import lines, table
+from nbllm.dashboards.tiers import tier
+from nbllm.handles.readable import HEADINGS, readable
+from nbllm.plots.compare import comparison_chart
+from nbllm.plots.overlay import colour, png, svg
+from nbllm.plots.palette import QUIET
+from nbllm.plots.static import clip
+
+if TYPE_CHECKING:
+    from nbllm.handles.compare import Comparison
+
+PLOTLY = "application/vnd.plotly.v1+json"
+_SAMPLE = 500  # characters
+_PROMPT = 120
+
+
+def show(comparison: Comparison) -> None:
+    """Display a comparison under the cell that runs now.
+
+    A page with Plotly draws the figure, from data in the notebook and without the kernel; what cannot draw it (a page
+    without Plotly, an exported notebook) takes the still picture of the same output.
+    """
+    from IPython.display import display
+
+    chosen = tier()
+    if chosen == "text":
+        print(comparison)
+        return
+    chart = comparison_chart(comparison)
+    still = {"text/html": svg(chart), "image/png": base64.b64encode(png(chart)).decode("ascii"), "text/plain": ""}
+    if chosen == "widget":
+        display({PLOTLY: plotly(comparison.figure()), **still}, raw=True)
+        display({"text/html": page(comparison, picture=""), "text/plain": repr(comparison)}, raw=True)
+        return
+    whole = {"text/html": page(comparison, picture=still["text/html"]), "text/plain": repr(comparison)}
+    display({**still, **whole}, raw=True)
+
+
+def plotly(figure: Any) -> dict[str, Any]:
+    """A figure as the page's own Plotly takes it."""
+    config = {"displayModeBar": False, "displaylogo": False, "responsive": True}
+    return {**json.loads(figure.to_json()), "config": config}
+
+
+def page(comparison: Comparison, picture: str | None = None) -> str:
+    """The whole comparison as a piece of HTML without script: notices, picture, figures, differences, samples.
+
+    `picture` is drawn where it is not given.
+    """
+    swatches = {record.name: colour(place) for place, record in enumerate(comparison.records)}
+    figures = comparison.table
+    shown = readable(figures)
+    unit = comparison.y if comparison.y == "bits_per_byte" else "best_val_loss"
+    lowest = figures[unit].idxmin() if figures[unit].notna().any() else None
+    parts = [
+        lines(comparison.notices),
+        svg(comparison_chart(comparison)) if picture is None else picture,
+        table(
+            shown,
+            "Best first. Another order: .table.sort_values(COLUMN), or --sort COLUMN",
+            swatches=swatches,
+            best=[(str(lowest), HEADINGS[unit])],
+        ),
+    ]
+    if len(comparison.differences):
+        parts.append(table(comparison.differences, "Settings in which they differ", swatches=swatches, across=True))
+    elif len(comparison.records) > 1:
+        parts.append('<p style="margin:8px 0">No setting differs.</p>')
+    parts.append(_samples(comparison, swatches))
+    return f'<div class="nbllm-comparison">{"".join(parts)}</div>'
+
+
+def _samples(comparison: Comparison, swatches: dict[str, str]) -> str:
+    """The last sample of each run, side by side."""
+    cards = []
+    for name, row in comparison.samples.iterrows():
+        if row.step is None:
+            continue
+        mark = f"border-top:3px solid {swatches[str(name)]}"
+        prompt, text = clip(row.prompt, _PROMPT), clip(row.text, _SAMPLE)
+        cards.append(
+            f'<div style="flex:1 1 220px;min-width:0;{mark};padding-top:4px"><div style="font-size:12px">'
+            f'<strong>{html.escape(str(name))}</strong> <span style="opacity:.75">step {row.step:,}</span></div>'
+            '<pre style="white-space:pre-wrap;overflow-wrap:anywhere;margin:4px 0;max-height:13em;overflow:auto">'
+            f'<span style="color:{QUIET}">{html.escape(prompt)}</span>{html.escape(text)}</pre></div>'
+        )
+    if not cards:
+        return ""
+    heading = '<div style="font-size:12px;opacity:.75;margin-top:10px">The last sample of each</div>'
+    return f'{heading}<div style="display:flex;flex-wrap:wrap;gap:14px">{"".join(cards)}</div>'
