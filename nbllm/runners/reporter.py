@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import psutil
@@ -20,6 +21,7 @@ class Reporter:
     def __init__(self, folder: RunFolder, status: Status):
         self.status = status
         self._folder = folder
+        self._notes: list[str] = []
         self._lock = threading.Lock()
         self._done = threading.Event()
         self._process = psutil.Process()
@@ -35,7 +37,7 @@ class Reporter:
         self._done.set()
         self._thread.join()
         with self._lock:
-            write_status(self._folder.status_file, self.status, durable=True)
+            self._write(durable=True)
 
     def update(self, state: str | None = None, **values: Any) -> None:
         """Change the status; it is written now where the state changes, otherwise with the next beat."""
@@ -46,7 +48,14 @@ class Reporter:
             for name, value in values.items():
                 setattr(self.status, name, value)
             if changed or not self._thread.is_alive():
-                write_status(self._folder.status_file, self.status, durable=True)
+                self._write(durable=True)
+
+    def note(self, line: str) -> None:
+        """Say a line beside the advice, until the run ends: something that was asked for does not work."""
+        print(line, flush=True)
+        with self._lock:
+            if line not in self._notes:
+                self._notes.append(line)
 
     def pace(self, seconds: float, tokens: int) -> None:
         """Tokens a second over about the last five seconds of training."""
@@ -62,6 +71,10 @@ class Reporter:
             try:
                 self.status.memory_mb = round(self._process.memory_info().rss / 1e6, 1)
                 with self._lock:
-                    write_status(self._folder.status_file, self.status)
+                    self._write()
             except OSError as error:  # a full disk must not end the training
                 print(f"{time.strftime('%H:%M:%S')} status not written: {error}", flush=True)
+
+    def _write(self, durable: bool = False) -> None:
+        advice = " | ".join(filter(None, [self.status.advice, *self._notes]))
+        write_status(self._folder.status_file, replace(self.status, advice=advice), durable=durable)

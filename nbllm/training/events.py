@@ -7,6 +7,14 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class Started:
+    """The work begins: at step 0, or `resumed` at that of the checkpoint it goes on from. Said before the loop's first."""
+
+    step: int
+    resumed: bool
+
+
+@dataclass(frozen=True)
 class Step:
     """A logged step; loss and gradient norm are means over the steps since the last one."""
 
