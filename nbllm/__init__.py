@@ -19,18 +19,39 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from nbllm import models
-    from nbllm.api import Model, Run, attach, doctor, load, preview, prune, runs, train, unpack
+    from nbllm import callbacks, metrics, models, objectives
+    from nbllm.api import (
+        Comparison,
+        LearningCurve,
+        Model,
+        Repeats,
+        Run,
+        attach,
+        compare,
+        doctor,
+        learning_curve,
+        load,
+        preview,
+        prune,
+        runs,
+        train,
+        unpack,
+    )
     from nbllm.config import RunConfig
     from nbllm.errors import NbllmError
 
 _HOME = {
+    "Comparison": "nbllm.api",
+    "LearningCurve": "nbllm.api",
     "Model": "nbllm.api",
     "NbllmError": "nbllm.errors",
+    "Repeats": "nbllm.api",
     "Run": "nbllm.api",
     "RunConfig": "nbllm.config",
     "attach": "nbllm.api",
+    "compare": "nbllm.api",
     "doctor": "nbllm.api",
+    "learning_curve": "nbllm.api",
     "load": "nbllm.api",
     "preview": "nbllm.api",
     "prune": "nbllm.api",
@@ -39,15 +60,26 @@ _HOME = {
     "unpack": "nbllm.api",
 }
 
+# Packages whose `register` stands open to the user.
+_OPEN = ("callbacks", "metrics", "models", "objectives")
+
 __all__ = [
+    "Comparison",
+    "LearningCurve",
     "Model",
     "NbllmError",
+    "Repeats",
     "Run",
     "RunConfig",
     "attach",
+    "callbacks",
+    "compare",
     "doctor",
+    "learning_curve",
     "load",
+    "metrics",
     "models",
+    "objectives",
     "preview",
     "prune",
     "runs",
@@ -59,8 +91,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
-    if name == "models":
-        return importlib.import_module("nbllm.models")
+    if name in _OPEN:
+        return importlib.import_module(f"nbllm.{name}")
     raise AttributeError(f"module 'nbllm' has no attribute '{name}'")
 
 

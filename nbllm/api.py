@@ -9,20 +9,30 @@ from nbllm.config import DataConfig
 from nbllm.data.notebook_objects import write_records
 from nbllm.data.preview import Preview
 from nbllm.data.preview import preview as _preview
+from nbllm.handles.compare import Comparison, compare
+from nbllm.handles.learning_curve import LearningCurve, learning_curve, learning_curve_layers
 from nbllm.handles.model import Model
+from nbllm.handles.repeat import Repeats, repeat_layers
 from nbllm.handles.run import Run
 from nbllm.handles.train import attach, load, prune, runs, train, train_layers, unpack
 from nbllm.runners import plan
 from nbllm.runners.doctor import doctor
 
 __all__ = [
+    "Comparison",
+    "LearningCurve",
     "Model",
+    "Repeats",
     "Run",
     "attach",
+    "compare",
     "doctor",
+    "learning_curve",
+    "learning_curve_layers",
     "load",
     "preview",
     "prune",
+    "repeat_layers",
     "runs",
     "train",
     "train_layers",

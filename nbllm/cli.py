@@ -79,10 +79,13 @@ def _train(command: Command, parsed: Parsed) -> int:
     from nbllm import api
     from nbllm.config import resolve
     from nbllm.magics.layers import config_layers
-    from nbllm.magics.requests import run_name
+    from nbllm.magics.requests import run_name, series_arguments
 
     layers, _ = config_layers(parsed, "", {})
     resolve(layers)
+    if "seeds" in parsed.flags:
+        settings = series_arguments("train", "", parsed.flags, None) | {"command": "nbllm train"}
+        return follow_all(api.repeat_layers(run_name(parsed), layers, parsed.flags["seeds"], **settings))
     run = api.train_layers(
         run_name(parsed),
         layers,
@@ -92,6 +95,24 @@ def _train(command: Command, parsed: Parsed) -> int:
         command="nbllm train",
     )
     return follow(run)
+
+
+def _learning_curve(command: Command, parsed: Parsed) -> int:
+    from nbllm import api
+    from nbllm.magics.layers import config_layers
+    from nbllm.magics.requests import run_name, series_arguments
+
+    layers, _ = config_layers(parsed, "", {})
+    settings = series_arguments("learning_curve", "", parsed.flags, None) | {"command": "nbllm learning_curve"}
+    if "fractions" in parsed.flags:
+        settings["fractions"] = parsed.flags["fractions"]
+    return follow_all(api.learning_curve_layers(run_name(parsed), layers, **settings))
+
+
+def _compare(command: Command, parsed: Parsed) -> None:
+    from nbllm import api
+
+    print(api.compare(*parsed.names, sort=parsed.flags.get("sort")))
 
 
 def _attach(command: Command, parsed: Parsed) -> int:
@@ -131,6 +152,14 @@ def follow(run: Any) -> int:
     if state in ("failed", "lost"):
         raise RunError(f"Run '{run.name}' {state}: {run.error}")
     print(f'Write with it: nbllm generate {run.name} "PROMPT"')
+    return 0
+
+
+def follow_all(series: Any) -> int:
+    """Show how each of the runs goes, one after another, and their tables at the end."""
+    for run in series:
+        follow(run)
+    print(series)
     return 0
 
 
@@ -318,7 +347,8 @@ def _in_terminal(command: Command) -> Command:
 Action = Callable[[Command, Parsed], int | None]
 _ACTIONS: dict[str, Action] = {
     "demo": _demo, "lab": _lab, "tour": _tour,
-    "train": _train, "attach": _attach, "runs": _runs, "generate": _generate, "data": _data, "export": _export,
+    "train": _train, "learning_curve": _learning_curve, "compare": _compare,
+    "attach": _attach, "runs": _runs, "generate": _generate, "data": _data, "export": _export,
     "pause": _ask, "resume": _ask, "stop": _ask, "checkpoint": _ask, "set": _ask,
     "doctor": _doctor,
 }  # fmt: skip

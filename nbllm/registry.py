@@ -59,10 +59,38 @@ class Registry(Generic[T]):
 
 MODELS: Registry[Any] = Registry(
     "model",
-    transformer="nbllm.models.language_model:LanguageModel",
-    lstm="nbllm.models.language_model:LanguageModel",
+    **dict.fromkeys(
+        ("transformer", "rnn", "lstm", "gru", "cnn", "hybrid"), "nbllm.models.language_model:LanguageModel"
+    ),
+    bert="nbllm.models.encoder:MaskedModel",
+    seq2seq="nbllm.models.encoder_decoder:EncoderDecoder",
+    vae="nbllm.models.vae:VAE",
+    huggingface="nbllm.models.foreign:load",
 )
-OBJECTIVES: Registry[Any] = Registry("objective", clm="nbllm.objectives:NextToken")
+OBJECTIVES: Registry[Any] = Registry(
+    "objective",
+    **{
+        "clm": "nbllm.objectives.clm:NextToken",
+        "prefix-lm": "nbllm.objectives.clm:PrefixNextToken",
+        "mlm": "nbllm.objectives.mlm:Masked",
+        "nsp": "nbllm.objectives.mlm:NextSentence",
+        "seq2seq": "nbllm.objectives.seq2seq:Translate",
+        "span": "nbllm.objectives.seq2seq:SpanCorruption",
+        "classification": "nbllm.objectives.classification:Classify",
+        "elbo": "nbllm.objectives.elbo:Elbo",
+    },
+)
+METRICS: Registry[Any] = Registry(
+    "metric", accuracy="nbllm.training.metrics:accuracy", top5="nbllm.training.metrics:top5"
+)
+CALLBACKS: Registry[Any] = Registry("callback")
+LOGGERS: Registry[Any] = Registry(
+    "logger",
+    tensorboard="nbllm.runners.loggers.tensorboard:TensorBoard",
+    wandb="nbllm.runners.loggers.wandb:WeightsAndBiases",
+    mlflow="nbllm.runners.loggers.mlflow:MLflow",
+    trackio="nbllm.runners.loggers.trackio:Trackio",
+)
 TOKENIZERS: Registry[Any] = Registry(
     "tokenizer",
     char="nbllm.data.tokenizers:char",
@@ -84,4 +112,13 @@ VIEWS: Registry[Any] = Registry(
     dashboard="nbllm.dashboards:dashboard",
     attention="nbllm.plots.heads:attention_figure",
     attention_picture="nbllm.plots.heads:attention_picture",
+    comparison="nbllm.plots.compare:comparison_figure",
+    comparison_page="nbllm.dashboards.compare:page",
+    comparison_display="nbllm.dashboards.compare:show",
+    repeats="nbllm.plots.spread:repeats_figure",
+    repeats_chart="nbllm.plots.spread:repeats_chart",
+    learning_curve="nbllm.plots.spread:learning_figure",
+    learning_curve_chart="nbllm.plots.spread:learning_chart",
+    series_page="nbllm.dashboards.series:page",
+    series_display="nbllm.dashboards.series:show",
 )

@@ -7,15 +7,19 @@ needs no section (`lr`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from nbllm.config.options import SHORTHAND, TABLES, options, short_names
-from nbllm.config.schema import BUDGETS, ModelConfig, RunConfig
-from nbllm.config.sizes import MODEL_FIELDS, SIZES, size_defaults
+from nbllm.config.families import FAMILIES, usual
+from nbllm.config.model import ModelConfig
+from nbllm.config.options import LISTS, SHORTHAND, TABLES, options, short_names
+from nbllm.config.presets import PRESETS
+from nbllm.config.schema import BUDGETS, RunConfig
+from nbllm.config.section import words
+from nbllm.config.sizes import SIZES, size_defaults
 from nbllm.config.text import parse_yaml
 from nbllm.errors import ConfigError, did_you_mean
 from nbllm.registry import MODELS
@@ -34,8 +38,9 @@ def resolve(layers: Layers, settings: Layers = ()) -> RunConfig:
     """
     below, from_where = _merge(settings)
     asked, origin = _merge(layers)
-    kind = asked.get("model.kind", below.get("model.kind", ModelConfig().kind))
-    known = MODEL_FIELDS.get(str(kind))
+    asked, origin = _with_preset(asked, origin, below)
+    kind = str(asked.get("model.kind", below.get("model.kind", ModelConfig().kind)))
+    known = FAMILIES[kind].fields if kind in FAMILIES else None
     below = {key: value for key, value in below.items() if not _of_another_kind(key, known)}
     _check_names({**below, **asked}, {**from_where, **origin}, kind)
     budget = any(asked.get(f"train.{b}") for b in BUDGETS)
@@ -46,6 +51,8 @@ def resolve(layers: Layers, settings: Layers = ()) -> RunConfig:
     filled = dict(size_defaults(size, kind, has_budget))
     if "size" in asked and any(key in filled for key in _BUDGET_KEYS):
         below = {key: value for key, value in below.items() if key not in _BUDGET_KEYS}
+    family = usual(kind, {**below, **asked})
+    filled = {key: value for key, value in {**family, **filled}.items() if not _of_another_kind(key, known)}
     merged = {**below, **filled, **asked} if "size" in asked else {**filled, **below, **asked}
     return validate(_nest(merged), "the configuration", {**from_where, **origin})
 
@@ -73,13 +80,28 @@ def _merge(layers: Layers) -> tuple[dict[str, Any], dict[str, str]]:
     return merged, origin
 
 
-def _of_another_kind(key: str, known: set[str] | None) -> bool:
+def _with_preset(
+    asked: dict[str, Any], origin: dict[str, str], below: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """What is asked for, on top of the preset that is named; a preset of the settings stands below what is asked."""
+    name = asked.get("preset", below.get("preset"))
+    if name is None:
+        return asked, origin
+    if name not in PRESETS:
+        raise ConfigError(f"There is no preset '{name}'.", did_you_mean(name, PRESETS))
+    where = dict.fromkeys(PRESETS[name], f"preset {name}")
+    return {**PRESETS[name], **asked}, {**where, **origin}
+
+
+def _of_another_kind(key: str, known: Collection[str] | None) -> bool:
     section, _, name = key.partition(".")
     return section == "model" and known is not None and name not in known
 
 
 def _same(one: Any, other: Any) -> bool:
     """Whether two values mean the same: the line brings 3e-3 as text, the body may bring it as a number."""
+    if isinstance(one, list) or isinstance(other, list):
+        return bool(words(one) == words(other))
     try:
         return one == other or float(one) == float(other)
     except (TypeError, ValueError):
@@ -88,7 +110,9 @@ def _same(one: Any, other: Any) -> bool:
 
 def _flatten(layer: Mapping[str, Any], where: str, leaves: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
     """A layer as dotted leaves, short forms spelled out, unknown keys refused."""
-    sections = {n: i.annotation for n, i in RunConfig.model_fields.items() if n not in ("format", "size")}
+    sections = {
+        n: i.annotation for n, i in RunConfig.model_fields.items() if n not in ("format", "size", "preset", "init_from")
+    }
     for key, value in layer.items():
         if key == "format":
             continue
@@ -132,14 +156,15 @@ def _walk(section: Any, path: str, value: Any, where: str, done: str = "") -> It
 
 def _check_names(merged: Mapping[str, Any], origin: Mapping[str, str], kind: Any) -> None:
     """Names that tables hold, and model fields that the kind has no use for."""
-    for path, table in TABLES.items():
+    for path, table in (TABLES | LISTS).items():
         value = merged.get(path)
-        if value is None or value in table:
-            continue
-        if path == "tokenizer.kind" and str(value).endswith(".json"):
-            continue
-        raise ConfigError(f"There is no {table.noun} '{value}' ({origin[path]}).", did_you_mean(value, table))
-    known = MODEL_FIELDS.get(str(kind))
+        listed = words(value) if path in LISTS else [value]
+        for name in listed if isinstance(listed, list) else []:
+            if name is None or name in table or (path == "tokenizer.kind" and str(name).endswith(".json")):
+                continue
+            advice = did_you_mean(name, table) or f'Run the cell with @nbllm.{table.noun}s.register("{name}") first.'
+            raise ConfigError(f"There is no {table.noun} '{name}' ({origin[path]}).", advice)
+    known = FAMILIES[str(kind)].fields if str(kind) in FAMILIES else None
     if known and MODELS.is_builtin(str(kind)):
         for path, where in ((path, origin[path]) for path in merged):
             section, _, name = path.partition(".")
@@ -180,7 +205,7 @@ def validate(content: Mapping[str, Any], where: str, origin: Mapping[str, str] |
                 inner = inner.model_fields[part].annotation
             raise ConfigError(f"Unknown key '{path}' in {where}.", did_you_mean(name, inner.model_fields)) from None
         if fault["type"] == "value_error":
-            raise ConfigError(f"{path}: {message}.") from None
+            raise ConfigError(f"{path}: {message}." if path else f"{message[:1].upper()}{message[1:]}.") from None
         example = next((o.describe() for o in options() if o.path == path), "")
         raise ConfigError(
             f"{path} is {fault['input']!r} ({place}), and: {message[:1].lower()}{message[1:]}.", f"{path}: {example}."

@@ -10,16 +10,23 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from nbllm.config.presets import PRESETS
 from nbllm.config.schema import RunConfig
-from nbllm.registry import MODELS, OBJECTIVES, TOKENIZERS, Registry
+from nbllm.registry import CALLBACKS, LOGGERS, METRICS, MODELS, OBJECTIVES, TOKENIZERS, Registry
 
 # What a plain value for a section stands for.
 SHORTHAND = {
     "data": "source", "tokenizer": "kind", "model": "kind", "objective": "kind", "sample": "prompt", "probe": "text",
 }  # fmt: skip
 
+# Flags that are not called by their field: `from` is no name in Python.
+SPELLED = {"init_from": "from"}
+
 # Fields whose values are names in a table.
 TABLES: dict[str, Registry[Any]] = {"model.kind": MODELS, "objective.kind": OBJECTIVES, "tokenizer.kind": TOKENIZERS}
+
+# Fields whose values are lists of such names.
+LISTS: dict[str, Registry[Any]] = {"train.metrics": METRICS, "train.callbacks": CALLBACKS, "train.loggers": LOGGERS}
 
 
 @dataclass(frozen=True)
@@ -30,13 +37,13 @@ class Option:
     flag: str
     help: str
     default: Any
-    kind: Literal["bool", "int", "float", "text", "map"]
+    kind: Literal["bool", "int", "float", "text", "map", "list"]
     choices: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """Its help with the choices and the default, on one line."""
         choices = f" ({' | '.join(self.choices)})" if self.choices else ""
-        default = "" if self.default in (None, "", {}) else f" [{self.default}]"
+        default = "" if self.default in (None, "", {}, []) else f" [{self.default}]"
         return f"{self.help}{choices}{default}"
 
 
@@ -48,15 +55,19 @@ def options() -> list[Option]:
     for path, info in found:
         name = path.rpartition(".")[2]
         section = path.partition(".")[0]
-        if path == f"{section}.{SHORTHAND.get(section)}":
+        if path in SPELLED:
+            flag = SPELLED[path]
+        elif path == f"{section}.{SHORTHAND.get(section)}":
             flag = section
         elif names.count(name) == 1 and name not in SHORTHAND:
             flag = name
         else:
             flag = path.replace(".", "-")
         kind, choices = _kind(info.annotation)
-        if path in TABLES:
-            choices = tuple(TABLES[path])
+        if path in TABLES or path in LISTS:
+            choices = tuple((TABLES | LISTS)[path])
+        elif path == "preset":
+            choices = tuple(PRESETS)
         default = info.get_default(call_default_factory=True)
         table.append(Option(path, "--" + flag.replace("_", "-"), info.description or "", default, kind, choices))
     return table
@@ -88,4 +99,6 @@ def _kind(annotation: Any) -> tuple[Any, tuple[str, ...]]:
         return "text", tuple(str(a) for a in typing.get_args(annotation))
     if typing.get_origin(annotation) is dict:
         return "map", ()
+    if typing.get_origin(annotation) is list:
+        return "list", ()
     return {bool: "bool", int: "int", float: "float"}.get(annotation, "text"), ()

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from nbllm.config.families import FAMILIES, GOALS
 from nbllm.config.model import ModelConfig
-from nbllm.config.section import Section
+from nbllm.config.section import Section, Words
 
 FORMAT = 1
 BUDGETS = ("steps", "tokens", "epochs", "minutes")
@@ -65,7 +65,9 @@ class DataConfig(Section):
     augment: AugmentConfig = Field(default_factory=AugmentConfig, description="small changes to training texts")
     stride: int | None = Field(None, ge=1, description="tokens between window starts; the context where not given")
     cache: bool = Field(True, description="keep the tokens of a corpus for the next run")
-    streaming: bool = Field(False, description="tokenize a Hugging Face data set on the fly, for more than a disk holds")
+    streaming: bool = Field(
+        False, description="tokenize a Hugging Face data set on the fly, for more than a disk holds"
+    )
 
 
 class TokenizerConfig(Section):
@@ -83,9 +85,13 @@ class ObjectiveConfig(Section):
     """What is learned."""
 
     kind: str = Field(
-        "clm", description="clm (next token), mlm, nsp, seq2seq, span, prefix-lm, classification, elbo, or one of a cell"
+        "clm",
+        description="clm (next token), mlm, nsp, seq2seq, span, prefix-lm, classification, elbo, or one of a cell",
     )
     labels: list[str] | None = Field(None, description="classification: the labels in order; found in the data else")
+    answer: Literal["softmax", "sigmoid"] = Field(
+        "softmax", description="classification: softmax over the labels, or one sigmoid for two of them"
+    )
     multi_label: bool = Field(False, description="classification: a text may have several labels, parted by |")
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="classification: balanced weighs each label by how rare it is"
@@ -101,7 +107,9 @@ class ObjectiveConfig(Section):
     kl_steps: int = Field(200, ge=0, description="elbo: steps over which the weight of the KL term rises to 1")
     kl_weight: float = Field(1.0, gt=0, le=100, description="elbo: weight of the KL term in the end (beta)")
     free_bits: float = Field(0.1, ge=0, le=10, description="elbo: nats a latent unit that cost nothing")
-    word_dropout: float = Field(0.2, ge=0, le=1, description="elbo: share of the decoder's input tokens that are hidden")
+    word_dropout: float = Field(
+        0.2, ge=0, le=1, description="elbo: share of the decoder's input tokens that are hidden"
+    )
 
 
 class LoraConfig(Section):
@@ -150,6 +158,13 @@ class TrainConfig(Section):
     disk_mb: float | None = Field(None, gt=0, description="megabytes the run's checkpoints may take, one always kept")
     patience: int | None = Field(None, ge=1, description="stop after so many measurements without a better one")
     queue: bool = Field(True, description="wait for other runs on the same device")
+    metrics: Words = Field(
+        default_factory=list, description="measured on held-out text beside the loss, built in or registered in a cell"
+    )
+    callbacks: Words = Field(
+        default_factory=list, description="called with each event of the training, registered in a cell"
+    )
+    loggers: Words = Field(default_factory=list, description="trackers that are told the metrics too")
     freeze: list[str] | None = Field(
         None, description="parameters that stay as they are, by patterns such as stack.embedding* or stack.blocks.0.*"
     )
@@ -157,7 +172,9 @@ class TrainConfig(Section):
         1.0, gt=0, le=1, description="learning rate of each block as a share of the one above it (discriminative rates)"
     )
     unfreeze_every: int = Field(
-        0, ge=0, description="steps after which one more block, from the top, learns too (gradual unfreezing); 0: all do"
+        0,
+        ge=0,
+        description="steps after which one more block, from the top, learns too (gradual unfreezing); 0: all do",
     )
 
     @field_validator("device")
@@ -230,7 +247,9 @@ class RunConfig(Section):
             )
         if kind not in goal.kinds:
             usual = FAMILIES[kind].objective
-            raise ValueError(f"{kind} does not learn {learns}. Use objective: {usual}, or model: {sorted(goal.kinds)[0]}")
+            raise ValueError(
+                f"{kind} does not learn {learns}. Use objective: {usual}, or model: {sorted(goal.kinds)[0]}"
+            )
         if self.lora.rank and not self.init_from:
             raise ValueError("lora adapts a model that was trained before. Add init_from: RUN, or lora.rank: 0")
         return self

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from nbllm.dashboards.tables import lines, table
 from nbllm.dashboards.tiers import tier
-from nbllm.handles.readable import HEADINGS, readable
+from nbllm.handles.readable import heading, readable
 from nbllm.plots.compare import comparison_chart
-from nbllm.plots.overlay import colour, png, svg
+from nbllm.plots.overlay import Chart, colour, png, svg
 from nbllm.plots.palette import QUIET
 from nbllm.plots.static import clip
 
@@ -36,13 +36,20 @@ def show(comparison: Comparison) -> None:
         print(comparison)
         return
     chart = comparison_chart(comparison)
-    still = {"text/html": svg(chart), "image/png": base64.b64encode(png(chart)).decode("ascii"), "text/plain": ""}
     if chosen == "widget":
-        display({PLOTLY: plotly(comparison.figure()), **still}, raw=True)
+        display(live_bundle(comparison.figure(), chart), raw=True)
         display({"text/html": page(comparison, picture=""), "text/plain": repr(comparison)}, raw=True)
-        return
-    whole = {"text/html": page(comparison, picture=still["text/html"]), "text/plain": repr(comparison)}
-    display({**still, **whole}, raw=True)
+    else:
+        whole = {"text/html": page(comparison, picture=svg(chart)), "text/plain": repr(comparison)}
+        display({**whole, "image/png": base64.b64encode(png(chart)).decode("ascii")}, raw=True)
+
+
+def live_bundle(figure: Any, chart: Chart) -> dict[str, Any]:
+    """A figure for pages with Plotly, and the still picture for all others.
+
+    Without a PNG: Plotly's extension of JupyterLab would show that one. It adds its own once it has drawn.
+    """
+    return {PLOTLY: plotly(figure), "text/html": svg(chart), "text/plain": chart.spoken}
 
 
 def plotly(figure: Any) -> dict[str, Any]:
@@ -59,16 +66,16 @@ def page(comparison: Comparison, picture: str | None = None) -> str:
     swatches = {record.name: colour(place) for place, record in enumerate(comparison.records)}
     figures = comparison.table
     shown = readable(figures)
-    unit = comparison.y if comparison.y == "bits_per_byte" else "best_val_loss"
-    lowest = figures[unit].idxmin() if figures[unit].notna().any() else None
+    unit = "bits_per_byte" if comparison.y == "bits_per_byte" else "best_val_loss"
+    ranked = comparison.one_text and len(figures) > 1 and figures[unit].notna().any()
     parts = [
         lines(comparison.notices),
         svg(comparison_chart(comparison)) if picture is None else picture,
         table(
             shown,
-            "Best first. Another order: .table.sort_values(COLUMN), or --sort COLUMN",
+            f"In the order of {heading(comparison.order)}; of another: --sort COLUMN, or .table.sort_values(COLUMN)",
             swatches=swatches,
-            best=[(str(lowest), HEADINGS[unit])],
+            best=[(str(figures[unit].idxmin()), heading(unit))] if ranked else [],
         ),
     ]
     if len(comparison.differences):
@@ -95,5 +102,5 @@ def _samples(comparison: Comparison, swatches: dict[str, str]) -> str:
         )
     if not cards:
         return ""
-    heading = '<div style="font-size:12px;opacity:.75;margin-top:10px">The last sample of each</div>'
-    return f'{heading}<div style="display:flex;flex-wrap:wrap;gap:14px">{"".join(cards)}</div>'
+    title = '<div style="font-size:12px;opacity:.75;margin-top:10px">The last sample of each</div>'
+    return f'{title}<div style="display:flex;flex-wrap:wrap;gap:14px">{"".join(cards)}</div>'

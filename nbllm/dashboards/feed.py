@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 import time
 from typing import Any
 
 import numpy as np
 
-from nbllm.config import ModelConfig, RunConfig
+from nbllm.config import FAMILIES, ModelConfig, RunConfig, goal_of
 from nbllm.dashboards.watch import Watch
 from nbllm.plots.decimate import Thinned, decimate
 from nbllm.store.status import Status
@@ -17,6 +18,7 @@ _TAIL = 150  # rows sent again with every update, before they join the base
 _HELD = 600
 _TEXT = 4000  # characters of a sample that the page is given
 _MAP_BYTES = 600_000  # of maps kept in the page; others are fetched when the slider asks
+_GONE = "The folder of this run is gone, deleted or renamed. This is what was seen of it last."
 _MAP_SECONDS = 3.0  # between two sendings of the maps, at the least
 _MAP_RATE = 50_000  # bytes of maps a second, at the most: a page that leaves is noticed a minute later only
 
@@ -159,7 +161,7 @@ def page_status(watch: Watch) -> dict[str, Any]:
         "memory": None if not status.memory_mb else round(status.memory_mb),
         "progress": None if status.progress is None else round(status.progress, 3),
         "message": status.message,
-        "advice": status.advice,
+        "advice": _GONE if watch.gone else status.advice,
         "error": {"message": str(status.error.get("message", "")), "advice": str(status.error.get("advice", ""))},
         "lr": _peak_lr(watch),
         "loss": _finite(_last(losses)),
@@ -217,17 +219,7 @@ def network(config: RunConfig | None, status: Status) -> dict[str, Any]:
     """The chain of parts, the parameter count, and every setting with whether it is a default's."""
     if config is None:
         return {"chain": [], "parameters": None, "rows": []}
-    model: ModelConfig = config.model
-    block = "LSTM" if model.kind == "lstm" else f"attention, {model.heads} heads + MLP {model.mlp_units}"
-    if model.kind not in ("lstm", "transformer"):
-        block = "blocks"
-    chain = [
-        f"{config.tokenizer.kind} tokens",
-        f"embedding {model.width}",
-        f"{model.layers} × ({block})",
-        "norm",
-        "head",
-    ]
+    chain = [f"{config.tokenizer.kind} tokens", *_parts(config)]
     plain = RunConfig.model_validate({}).model_dump(mode="json")
     rows = []
     for name, section in config.model_dump(mode="json").items():
@@ -237,6 +229,38 @@ def network(config: RunConfig | None, status: Status) -> dict[str, Any]:
         elif name == "size":
             rows.insert(0, ["size", _show(section), section != plain["size"]])
     return {"chain": chain, "parameters": f"{status.parameters:,}" if status.parameters else None, "rows": rows}
+
+
+def _parts(config: RunConfig) -> list[str]:
+    """The network from the embedding to its answer, a part a line."""
+    model, goal = config.model, goal_of(config.objective)
+    if model.kind not in FAMILIES or model.kind == "huggingface":
+        return ["blocks", "head"]
+    ends = {"next": "next token", "masked": "hidden tokens", "labels": "labels", "target": "next target token"}
+    if goal.head in ("target", "latent"):
+        encoder, decoder = model.two_stacks()
+        middle = f"latent {model.latent}" if goal.head == "latent" else f"cross-attention ({model.cross})"
+        if model.cross == "none" and goal.head == "target":
+            middle = "last state"
+        return [
+            f"encoder: embedding {model.width}", *_blocks(model, encoder), middle,
+            f"decoder: embedding {model.width}", *_blocks(model, decoder), ends.get(goal.head, "next token"),
+        ]  # fmt: skip
+    parts = [f"embedding {model.width}", *_blocks(model, model.stack())]
+    if not model.plain and model.norm_place == "before":
+        parts.append("norm")
+    return [*parts, ends.get(goal.head, "head")]
+
+
+def _blocks(model: ModelConfig, mixers: list[str]) -> list[str]:
+    """Runs of like blocks: `2 × (attention, 4 heads + MLP 352)`."""
+    way = "two-way " if model.bidirectional else ""
+    parts = []
+    for name, run in itertools.groupby(mixers):
+        inside = f"attention, {model.heads} heads" if name == "attention" else name.upper() if name != "conv" else name
+        mlp = model.mlp_of(name)
+        parts.append(f"{len(list(run))} × ({way}{inside}{f' + MLP {mlp}' if mlp else ''})")
+    return parts
 
 
 def data_rows(watch: Watch) -> list[list[str]]:

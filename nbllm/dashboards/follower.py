@@ -1,7 +1,8 @@
 """Follower: one thread a run and process that reads the run folder and hands the news to every view of it.
 
-A view has `offer(feed)`, called from the thread at most ten times a second, and `closed`. The thread ends when the run
-has ended and all was shown, or when no view is left; `wake` starts it again.
+A view has `offer(feed)`, called from the thread at most ten times a second, `settle(feed)`, called at the end of a cell
+and of the kernel, and `closed`. The thread ends when the run has ended and all was shown, or when no view is left;
+`wake` starts it again.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -30,6 +32,9 @@ class View(Protocol):
 
     def offer(self, feed: Feed) -> None:
         """Show what is new in `feed`."""
+
+    def settle(self, feed: Feed, last: bool) -> None:
+        """A cell ends, or the kernel does (`last`): what a saved notebook keeps is brought up to date."""
 
 
 class Follower:
@@ -59,19 +64,32 @@ class Follower:
         self.watch = Watch(self._folder)
         self.feed = Feed(self.watch)
 
-    def look(self) -> bool:
-        """Read what is new, and offer it to the views. Whether something was."""
+    @classmethod
+    def settle_all(cls, last: bool = False) -> None:
+        """Look at every run that is shown, from the calling thread, and let its views settle."""
+        with cls._guard:
+            followers = list(cls._all.values())
+        for follower in followers:
+            if follower._views:
+                follower.look(lambda view, feed: view.settle(feed, last))
+
+    def look(self, tell: Callable[[View, Feed], None] | None = None) -> bool:
+        """Read what is new, and offer it to the views, or `tell` them. Whether something was new."""
         with self.lock:
-            if self.watch.replaced():
-                self._begin()
-            changed = self.watch.look()
+            changed: set[str] = set()
+            try:
+                if self.watch.replaced():
+                    self._begin()
+                changed = self.watch.look()
+            except OSError as error:  # a folder that is being deleted, or a disk that is away for a moment
+                _log.debug("Run %s could not be read: %s", self.watch.folder.name, error)
             self.feed.refresh(changed)
             for view in list(self._views):
                 if view.closed:
                     self._views.remove(view)
                     continue
                 try:
-                    view.offer(self.feed)
+                    tell(view, self.feed) if tell else view.offer(self.feed)
                 except Exception:
                     # One broken view must not stop the others; it is taken off, and said in the log.
                     _log.exception("A view of run %s failed and was closed.", self.watch.folder.name)
@@ -115,7 +133,7 @@ class Follower:
                 quiet_since = started
             spent = time.monotonic() - started
             with self.lock:
-                over = self.watch.status.state in ENDED and self.feed.settled
+                over = self.watch.gone or (self.watch.status.state in ENDED and self.feed.settled)
                 if not self._views or (over and time.monotonic() - quiet_since > LINGER_SECONDS):
                     self._thread = None
                     return

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import logging
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nbllm.dashboards.feed import Feed
@@ -13,6 +16,8 @@ from nbllm.store.folder import RunFolder
 
 if TYPE_CHECKING:
     from nbllm.handles.run import Run
+
+_log = logging.getLogger(__name__)
 
 
 def dashboard(run: Run) -> Dashboard:
@@ -30,7 +35,7 @@ class Dashboard:
         self.run = run
         self._follower = Follower.of(RunFolder(run.folder).path)
         self._views: list[Any] = []
-        self._box: Any = None
+        self._boxes: list[Any] = []
 
     def __repr__(self) -> str:
         return f"Dashboard({self.run.name!r})"
@@ -40,6 +45,7 @@ class Dashboard:
 
     def show(self, as_tier: Tier | None = None) -> None:
         """Display it under the cell that runs now."""
+        _settle_at_ends()
         self._replace_of_cell()
         self._follower.look()
         chosen = as_tier or tier()
@@ -61,10 +67,10 @@ class Dashboard:
         for view in self._views:
             view.closed = True
             self._follower.remove(view)
-        if self._box is not None:
-            for widget in (*self._box.children, self._box):
+        for box in self._boxes:
+            for widget in (*box.children, box):
                 widget.close()
-            self._box = None
+        self._boxes = []
         self._views = []
 
     def _show_widgets(self, snapshot: Snapshot) -> None:
@@ -80,9 +86,10 @@ class Dashboard:
         with follower.lock:
             panel.offer(follower.feed)
             line = text(follower.watch)
-        self._box = ipywidgets.VBox([panel, Figure()])
-        self._box.add_class("nbllm-dashboard")
-        view = {"model_id": self._box.model_id, "version_major": 2, "version_minor": 0}
+        box = ipywidgets.VBox([panel, Figure()])
+        box.add_class("nbllm-dashboard")
+        self._boxes.append(box)
+        view = {"model_id": box.model_id, "version_major": 2, "version_minor": 0}
         display({"application/vnd.jupyter.widget-view+json": view, "text/plain": line}, raw=True)
         self._add(panel)
         self._add(_Fallback(panel, snapshot))
@@ -112,6 +119,26 @@ class _Fallback:
     def offer(self, feed: Feed) -> None:
         """Decide again."""
         self._snapshot.alone = self._panel.presence.deaf
+
+    def settle(self, feed: Feed, last: bool) -> None:
+        """As ever."""
+        self.offer(feed)
+
+
+@cache
+def _settle_at_ends() -> None:
+    """From now on the pictures are brought up to date when a cell ends, and when this process does."""
+    atexit.register(_settle, last=True)
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is not None:
+        shell.events.register("post_run_cell", lambda _result: _settle())
+
+
+def _settle(last: bool = False) -> None:
+    try:
+        Follower.settle_all(last)
+    except Exception:  # no reason to spoil a cell that went well
+        _log.exception("The saved pictures could not be brought up to date.")
 
 
 def _cell() -> str | None:

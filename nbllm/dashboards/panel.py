@@ -80,6 +80,9 @@ class Panel(anywidget.AnyWidget):
             for name, value in news.items():
                 self.set_trait(name, value)
 
+    def settle(self, feed: Feed, last: bool) -> None:
+        """Nothing: the page keeps no widget."""
+
     def close(self) -> None:
         """Take the widget out of the page."""
         self.closed = True

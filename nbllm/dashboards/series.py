@@ -9,7 +9,7 @@ import time
 import uuid
 from typing import Any, ClassVar
 
-from nbllm.dashboards.compare import PLOTLY, plotly
+from nbllm.dashboards.compare import live_bundle
 from nbllm.dashboards.tables import lines, table
 from nbllm.dashboards.tiers import Tier, tier
 from nbllm.handles.readable import readable
@@ -103,10 +103,10 @@ class Following:
 
         chart = _chart(self._series)
         picture: dict[str, Any] = {"text/html": svg(chart), "text/plain": chart.spoken}
-        if ended:
+        if ended and self._widget:
+            picture = live_bundle(self._series.figure(), chart)
+        elif ended:
             picture["image/png"] = base64.b64encode(png(chart)).decode("ascii")
-            if self._widget:
-                picture[PLOTLY] = plotly(self._series.figure())
         tables = {"text/html": page(self._series, picture=""), "text/plain": repr(self._series)}
         for content, place in zip((picture, tables), self._ids, strict=True):
             display(content, raw=True, display_id=place, update=update)

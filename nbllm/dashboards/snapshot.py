@@ -20,6 +20,7 @@ from nbllm.plots.static import Picture, clip, png, svg
 from nbllm.store.status import ENDED
 
 MINUTE = 60.0
+_CELL_SECONDS = 10.0  # between two pictures of a live view while cells are run
 _SAMPLE = 600  # characters
 # JupyterLab writes an error where a widget's kernel is gone; the picture beside it says it better.
 _STYLE = (
@@ -117,9 +118,10 @@ def bundle(watch: Watch, *, with_png: bool = True) -> dict[str, str]:
 class Snapshot:
     """The display that holds the picture: sent first by `show`, then by `offer` from the follower's thread.
 
-    Beside live widgets it is sent when the state changes (a pause, the end) and once a minute. Where nothing else can
-    be shown (`alone`), every two seconds at first and ever slower in a long run, so that an hour unseen stays small,
-    and without the PNG in between.
+    Beside live widgets it is sent when the state changes (a pause, the end), after a cell where the last is ten seconds
+    old, and once a minute; oftener in the first minutes, so that a restarted kernel leaves no empty picture. Where nothing else can be shown (`alone`), every two seconds at first and ever slower in a
+    long run, so that an hour unseen stays small, and without the PNG in between; and at the end of each cell, since
+    nbclient and its like take updates only while a cell runs.
     """
 
     def __init__(self, alone: bool):
@@ -128,6 +130,9 @@ class Snapshot:
         self._id = f"nbllm-{uuid.uuid4().hex}"
         self._context: contextvars.Context | None = None
         self._state = ""
+        self._shown: tuple[Any, ...] = ()
+        self._with_png = False
+        self._pace = MINUTE
         self._sent = self._pictured = self._began = time.monotonic()
 
     def show(self, watch: Watch) -> None:
@@ -135,9 +140,8 @@ class Snapshot:
         # From the follower's thread an update is sent in the cell's own context, as its page expects. A runner without
         # a page (nbclient and its like) heeds only the cell that runs now, which is what an empty context leads to.
         self._context = contextvars.Context() if self.alone else contextvars.copy_context()
-        self._state = watch.status.state
         # Drawing takes a moment that the first picture of a live run is not worth: others follow.
-        self._publish(bundle(watch, with_png=watch.status.state in ENDED), update=False)
+        self._publish(self._draw(watch, with_png=watch.status.state in ENDED), update=False)
 
     def offer(self, feed: Feed) -> None:
         """Send the picture again where it is time to."""
@@ -145,23 +149,45 @@ class Snapshot:
         now = time.monotonic()
         state = watch.status.state
         turned = state != self._state and (now - self._sent >= 1 or state in ENDED)
-        pace = min(15.0, max(2.0, (now - self._began) / 60)) if self.alone else MINUTE
+        late = state in ENDED and _facts(watch) != self._shown  # last words that came after the end
+        shown_for = now - self._began
+        pace = min(15.0, max(2.0, shown_for / 60)) if self.alone else min(self._pace, max(5.0, shown_for / 3))
         live = state not in ENDED and state != "paused"
-        if not turned and not (live and now - self._sent >= pace):
-            return
-        with_png = turned or now - self._pictured >= MINUTE or not self.alone
-        self._sent, self._state = now, state
+        if turned or late or (live and now - self._sent >= pace):
+            self._send(watch, with_png=turned or late or now - self._pictured >= MINUTE or not self.alone)
+
+    def settle(self, feed: Feed, last: bool) -> None:
+        """What the notebook keeps at the end of this cell. Beside live widgets that can wait for the thread."""
+        if not self.alone and not last:
+            self._pace = _CELL_SECONDS
+            return self.offer(feed)
+        fresh = time.monotonic() - self._sent < 1 and feed.watch.status.state not in ENDED
+        if self._context is None or (self._with_png and (fresh or _facts(feed.watch) == self._shown)):
+            return None
+        return self._send(feed.watch, with_png=True, context=contextvars.copy_context() if self.alone else None)
+
+    def _send(self, watch: Watch, *, with_png: bool, context: contextvars.Context | None = None) -> None:
+        data = self._draw(watch, with_png=with_png)
+        if self._context is not None:
+            (context or self._context.copy()).run(self._publish, data, update=True)
+
+    def _draw(self, watch: Watch, *, with_png: bool) -> dict[str, str]:
+        self._sent, self._state, self._shown = time.monotonic(), watch.status.state, _facts(watch)
+        self._with_png, self._pace = with_png, MINUTE
         if with_png:
-            self._pictured = now
-        data = bundle(watch, with_png=with_png)
-        if self._context is None:
-            return
-        self._context.copy().run(self._publish, data, update=True)
+            self._pictured = self._sent
+        return bundle(watch, with_png=with_png)
 
     def _publish(self, data: dict[str, str], *, update: bool) -> None:
         from IPython.display import display
 
         display(data, raw=True, display_id=self._id, update=update)
+
+
+def _facts(watch: Watch) -> tuple[Any, ...]:
+    """What a picture is made of: while it is the same, another would look the same."""
+    rows = (len(watch.metrics.train), len(watch.metrics.evaluation), watch.samples[-1:])
+    return (watch.status.state, watch.status.step, watch.status.error, watch.status.parameters, *rows)
 
 
 class Lines:
@@ -183,3 +209,7 @@ class Lines:
         state = feed.watch.status.state
         if state != self._state or (state not in ENDED and state != "paused" and time.monotonic() - self._said >= 10):
             self.show(feed.watch)
+
+    def settle(self, feed: Feed, last: bool) -> None:
+        """The end of the run, where it came within this cell."""
+        self.offer(feed)

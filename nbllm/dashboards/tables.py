@@ -43,7 +43,9 @@ def table(
             for column, value in zip(frame.columns, values, strict=True)
         )
         label = ("" if across else _swatch(colours, name)) + _text(name)
-        rows.append(f'<tr><th scope="row" style="{_CELL}left;font-weight:600">{label}</th>{cells}</tr>')
+        rows.append(
+            f'<tr><th scope="row" style="{_CELL}left;font-weight:600;white-space:nowrap">{label}</th>{cells}</tr>'
+        )
     corner = f'<th scope="col" style="{_CELL}left;font-weight:600">{_text(frame.index.name or "")}</th>'
     return (
         '<div style="overflow-x:auto;margin:10px 0"><table style="border-collapse:collapse;font-size:13px;margin:0">'

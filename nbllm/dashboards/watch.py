@@ -19,6 +19,7 @@ from nbllm.store.metrics import Metrics
 from nbllm.store.status import Status, read_status
 
 _SAMPLES = 40  # newest, kept for the page
+_HEAD = 64  # bytes at the start of metrics.jsonl, by which one run is told from another: its first event has a time
 _ALIVE_SECONDS = 1.0  # between looks at the writer's lock
 _PROBE_SECONDS = 0.5
 
@@ -50,28 +51,36 @@ class Watch:
         self._events = EventReader(folder.metrics)
         self._sampled = EventReader(folder.samples)
         self._stamps: dict[str, Any] = {}
-        self._file: tuple[int, int] | None = None  # inode and size of metrics.jsonl
+        self.gone = False  # the folder was deleted or renamed: what was seen last stays
+        self._file: tuple[int, int, bytes] | None = None  # inode, size and head of metrics.jsonl
         self._lock_looked = 0.0
         self._probe_looked = 0.0
 
     def replaced(self) -> bool:
-        """Whether another run now lies in the folder: its metrics are another file, or a shorter one."""
+        """Whether another run now lies in the folder: its metrics are another file, or begin otherwise."""
         try:
             info = os.stat(self.folder.metrics)
-            now: tuple[int, int] | None = (info.st_ino, info.st_size)
+            if self._file is not None and self._file[:2] == (info.st_ino, info.st_size):
+                return False
+            with open(self.folder.metrics, "rb") as file:
+                now = (info.st_ino, info.st_size, file.read(_HEAD))
         except OSError:
-            now = None
+            return self._file is not None and self.folder.exists()
         before, self._file = self._file, now
-        return before is not None and (now is None or now[0] != before[0] or now[1] < before[1])
+        return before is not None and (now[0] != before[0] or now[1] < before[1] or not _begins_as(now[2], before[2]))
 
     def look(self) -> set[str]:
         """Take in what is new; of status, metrics, samples, probes, log, config, facts."""
+        gone, self.gone = self.gone, not self.folder.exists()
+        if self.gone:
+            return set() if gone else {"status"}
+        # The status comes first: a worker writes it after all else, so that an end is never seen without what it ended.
         parts = {
-            "config": self._look_config, "facts": self._look_facts, "metrics": self._look_metrics,
-            "samples": self._look_samples, "probes": self._look_probes, "log": self._look_log,
-            "status": self._look_status,
+            "status": self._look_status, "config": self._look_config, "facts": self._look_facts,
+            "metrics": self._look_metrics, "samples": self._look_samples, "probes": self._look_probes,
+            "log": self._look_log,
         }  # fmt: skip
-        return {name for name, look in parts.items() if look()}
+        return {name for name, look in parts.items() if look()} | ({"status"} if gone else set())
 
     def map(self, step: int) -> np.ndarray | None:
         """The map of that step, (layer, head, query, key) or (layer, gate, time, unit); None where it is gone."""
@@ -169,6 +178,11 @@ class Watch:
                     found += _flat(read_json(path, {}), path.stem)
         self.facts = found[:80]
         return True
+
+
+def _begins_as(now: bytes, before: bytes) -> bool:
+    """Whether two heads of a file that only grows can be of the same file."""
+    return now[: len(before)] == before[: len(now)]
 
 
 def _flat(content: Any, name: str = "") -> list[tuple[str, str]]:

@@ -1,13 +1,14 @@
-"""Objects of a notebook (DataFrame, list, Hugging Face data set) written as JSONL, only the used column."""
+"""Objects of a notebook (DataFrame, list, Hugging Face data set) written as JSONL, only the used columns."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nbllm.config import DataConfig
 from nbllm.data.readers import cell_text
 from nbllm.data.readers import text_column as choose_column
 from nbllm.errors import DataError
@@ -23,14 +24,43 @@ def write_records(
     `thing`: a pandas DataFrame or Series, a list of strings or of dicts, or a `datasets.Dataset`. The file
     appears only when it is whole. Raises DataError for another type, a wrong column, or no text at all.
     """
+    return _write(({"text": text} for text in _texts(thing, text_column)), path, progress)
+
+
+def write_rows(thing: Any, path: Path, data: DataConfig, roles: Sequence[str]) -> int:
+    """Write a row a line under the names of the roles (text, label, source, target, ...) and return how many.
+
+    `thing`: a DataFrame, a list of dicts or of tuples in the order of the roles, or a `datasets.Dataset`; its columns
+    are found as `rows.columns_for` finds them. Cells that are missing stay away, for the worker to count.
+    """
+    from nbllm.data.rows import cell, columns_for
+
+    name, columns, rows = _table(thing, roles)
+    chosen = columns_for(data, roles, columns, name)
+
+    def written() -> Iterator[dict[str, str]]:
+        for number, row in enumerate(rows):
+            texts = {}
+            for role, column in chosen.items():
+                value = row.get(column)
+                if type(value).__name__ != "NAType":
+                    text = cell(_plain(value), column, f"row {number:,}", number=role == "label")
+                    if text is not None:
+                        texts[role] = text
+            yield texts
+
+    return _write(written(), path, None)
+
+
+def _write(rows: Iterable[Mapping[str, str]], path: Path, progress: Callable[[int], None] | None) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     count = size = 0
     told = QUIET
     try:
         with part.open("w", encoding="utf-8") as file:
-            for text in _texts(thing, text_column):
-                size += file.write(json.dumps({"text": text}, ensure_ascii=not _encodable(text)) + "\n")
+            for row in rows:
+                size += file.write(json.dumps(row, ensure_ascii=not all(map(_encodable, row.values()))) + "\n")
                 count += 1
                 if progress is not None and size >= told:
                     progress(size)
@@ -41,6 +71,37 @@ def write_records(
     finally:
         part.unlink(missing_ok=True)
     return count
+
+
+def _table(thing: Any, roles: Sequence[str]) -> tuple[str, list[str], Iterator[Mapping[str, Any]]]:
+    """What the table is called in an error, its columns, and its rows."""
+    kind = f"{type(thing).__module__.split('.')[0]}.{type(thing).__name__}"
+    if kind == "pandas.DataFrame":
+        columns = [str(c) for c in thing.columns]
+        return "The DataFrame", columns, (dict(zip(columns, row, strict=True)) for row in thing.itertuples(index=False))
+    if kind == "datasets.Dataset":
+        return "The data set", thing.column_names, _named(thing)
+    if isinstance(thing, list | tuple) and thing and all(isinstance(row, dict) for row in thing):
+        return "The list", [str(key) for key in thing[0]], iter(thing)
+    if isinstance(thing, list | tuple) and thing and all(isinstance(row, list | tuple) for row in thing):
+        if all(len(row) == len(roles) for row in thing):
+            return "The list", list(roles), (dict(zip(roles, row, strict=True)) for row in thing)
+    raise DataError(
+        f"A {kind.removeprefix('builtins.')} is no table with the columns {' and '.join(roles)}.",
+        f"Give a DataFrame, a list of dicts, or a list of tuples ({', '.join(roles)}).",
+    )
+
+
+def _named(thing: Any) -> Iterator[Mapping[str, Any]]:
+    """The rows of a data set, the numbers of its labels as their names."""
+    names = {column: f.names for column, f in thing.features.items() if getattr(f, "names", None)}
+    for row in thing:
+        yield {c: names[c][v] if c in names and isinstance(v, int) and v >= 0 else v for c, v in row.items()}
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy as Python's."""
+    return value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0 else value
 
 
 def _texts(thing: Any, wanted: str | None) -> Iterator[str]:

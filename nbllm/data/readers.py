@@ -35,13 +35,13 @@ def read_member(member: Member, data: DataConfig) -> Iterator[Record]:
 def columns_of(member: Member, data: DataConfig) -> tuple[list[str], list[str]]:
     """All columns of a table and those that hold text, from its first line; empty for anything else."""
     if member.format == "csv":
-        header = next(_csv_rows(member, data), [])
+        header = next(csv_rows(member, data), [])
         return header, header
     if member.format == "jsonl":
-        first = next(_json_lines(member, data), (0, None))[1]
+        first = next(json_lines(member, data), (0, None))[1]
         return _keys(first) if isinstance(first, dict) else ([], [])
     if member.format == "parquet":
-        return _parquet_columns(_parquet(member))
+        return _parquet_columns(parquet_file(member))
     return [], []
 
 
@@ -114,7 +114,7 @@ def _lines(member: Member, data: DataConfig) -> Iterator[str]:
         yield held
 
 
-def _whole(member: Member, data: DataConfig) -> str:
+def whole_text(member: Member, data: DataConfig) -> str:
     parts, size = [], 0
     for chunk in _chunks(member, data):
         parts.append(chunk)
@@ -162,7 +162,7 @@ class _Strip(html.parser.HTMLParser):
 def read_html(member: Member, data: DataConfig) -> Iterator[Record]:
     """A page without its tags: one document a file."""
     parser = _Strip()
-    parser.feed(_whole(member, data))
+    parser.feed(whole_text(member, data))
     parser.close()
     lines = (" ".join(line.split()) for line in "".join(parser.parts).split("\n"))
     yield from pieces("\n".join(line for line in lines if line))
@@ -171,17 +171,17 @@ def read_html(member: Member, data: DataConfig) -> Iterator[Record]:
 def read_notebook(member: Member, data: DataConfig) -> Iterator[Record]:
     """A Jupyter notebook: one document a cell, its source without outputs."""
     try:
-        cells = json.loads(_whole(member, data))["cells"]
+        cells = json.loads(whole_text(member, data))["cells"]
         sources = [cell["source"] for cell in cells]
     except (ValueError, KeyError, TypeError):
         raise DataError(f"{member.name} is no notebook of format 4.", "Open it in Jupyter and save it.") from None
     for source in sources:
         text = source if isinstance(source, str) else "".join(source)
         if text.strip():
-            yield from pieces(_valid(text))
+            yield from pieces(valid_text(text))
 
 
-def _json_lines(member: Member, data: DataConfig) -> Iterator[tuple[int, Any]]:
+def json_lines(member: Member, data: DataConfig) -> Iterator[tuple[int, Any]]:
     for number, line in enumerate(_lines(member, data), 1):
         if line.strip():
             try:
@@ -198,7 +198,7 @@ def _json_records(rows: Iterable[tuple[int, Any]], member: Member, data: DataCon
     for number, row in rows:
         where = f"{member.name} line {number:,}"
         if isinstance(row, str):
-            yield from pieces(_valid(row))
+            yield from pieces(valid_text(row))
             continue
         if not isinstance(row, dict):
             raise DataError(f"{where} is neither an object nor a string.", 'Write {"text": "..."} a line.')
@@ -206,7 +206,7 @@ def _json_records(rows: Iterable[tuple[int, Any]], member: Member, data: DataCon
             column = text_column(data.text_column, *_keys(row), member.name)
         text = cell_text(row.get(column), column, where)
         if text:
-            yield from pieces(_valid(text))
+            yield from pieces(valid_text(text))
 
 
 def _keys(row: dict[str, Any]) -> tuple[list[str], list[str]]:
@@ -215,20 +215,20 @@ def _keys(row: dict[str, Any]) -> tuple[list[str], list[str]]:
 
 def read_jsonl(member: Member, data: DataConfig) -> Iterator[Record]:
     """JSON lines: one document a line, an object or a string."""
-    return _json_records(_json_lines(member, data), member, data)
+    return _json_records(json_lines(member, data), member, data)
 
 
 def read_json(member: Member, data: DataConfig) -> Iterator[Record]:
     """A JSON file: a list of objects or strings, or one of them."""
     try:
-        content = json.loads(_whole(member, data))
+        content = json.loads(whole_text(member, data))
     except (ValueError, RecursionError):
         raise DataError(f"{member.name} is not JSON.", "For one object a line, use format: jsonl.") from None
     rows = content if isinstance(content, list) else [content]
     return _json_records(enumerate(rows, 1), member, data)
 
 
-def _csv_rows(member: Member, data: DataConfig) -> Iterator[list[str]]:
+def csv_rows(member: Member, data: DataConfig) -> Iterator[list[str]]:
     csv.field_size_limit(MAX_LINE)
     lines = _lines(member, data)
     head = [line for line, _ in zip(lines, range(20), strict=False)]
@@ -252,7 +252,7 @@ def _csv_rows(member: Member, data: DataConfig) -> Iterator[list[str]]:
 
 def read_csv(member: Member, data: DataConfig) -> Iterator[Record]:
     """CSV or TSV with a header: one document a row; the delimiter is found."""
-    rows = _csv_rows(member, data)
+    rows = csv_rows(member, data)
     header = next(rows, [])
     column = header.index(text_column(data.text_column, header, header, member.name))
     for row in rows:
@@ -260,7 +260,7 @@ def read_csv(member: Member, data: DataConfig) -> Iterator[Record]:
             yield from pieces(row[column])
 
 
-def _parquet(member: Member) -> Any:
+def parquet_file(member: Member) -> Any:
     parquet = require("pyarrow.parquet", "parquet")
     arrow = require("pyarrow", "parquet")
     if member.path is None:
@@ -278,7 +278,7 @@ def _parquet_columns(table: Any) -> tuple[list[str], list[str]]:
 
 def read_parquet(member: Member, data: DataConfig) -> Iterator[Record]:
     """Parquet: one document a row, only the text column is read."""
-    table = _parquet(member)
+    table = parquet_file(member)
     column = text_column(data.text_column, *_parquet_columns(table), member.name)
     for batch in table.iter_batches(batch_size=512, columns=[column]):
         for value in batch.column(0).to_pylist():
@@ -287,7 +287,7 @@ def read_parquet(member: Member, data: DataConfig) -> Iterator[Record]:
                 yield from pieces(text)
 
 
-def _valid(text: str) -> str:
+def valid_text(text: str) -> str:
     """JSON can spell half a surrogate pair, which no encoding can hold: such halves become U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if _has_surrogate(text) else text
 

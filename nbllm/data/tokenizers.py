@@ -15,7 +15,7 @@ import codecs
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,17 @@ MAX_FILE = 512 << 20  # bytes of a tokenizer.json
 LONGEST_PIECE = 48  # bytes of a bpe token, so that a row of dashes is not one
 
 
-def train(config: TokenizerConfig, texts: Iterable[str]) -> Tokenizer:
-    """The tokenizer of that kind, learned on the texts; a kind that ends in .json is loaded."""
+def train(config: TokenizerConfig, texts: Iterable[str], special: Sequence[str] = ()) -> Tokenizer:
+    """The tokenizer of that kind, learned on the texts; a kind that ends in .json is loaded. `special` are tokens that
+    an objective needs beside <unk> and <eos>; those that the tokenizer has already, also by BERT's names, stay."""
     if config.kind.endswith(".json"):
-        return load(Path(config.kind))
-    return TOKENIZERS.get(config.kind)(config, iter(texts))
+        tokenizer = load(Path(config.kind))
+    else:
+        tokenizer = TOKENIZERS.get(config.kind)(config, iter(texts))
+    names = ((token, f"[{token.strip('<>').upper()}]") for token in special)
+    new = [each[0] for each in names if all(tokenizer.token_to_id(name) is None for name in each)]
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in new])
+    return tokenizer
 
 
 def load(path: Path | str) -> Tokenizer:

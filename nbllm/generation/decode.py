@@ -1,4 +1,4 @@
-"""Writing text: one loop that yields a token a sequence, and the two calls on top of it, `stream` and `generate`.
+"""Writing text: one loop that yields a token a sequence, and the calls on top of it, `stream` and `generate`.
 
 B sequences, V vocabulary.
 """
@@ -13,13 +13,12 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from nbllm.errors import ModelError
-from nbllm.generation.reader import Reader
+from nbllm.generation.beam import beam_search
+from nbllm.generation.begin import Beginning, begin, device_of
 from nbllm.generation.result import Generation, Piece
 from nbllm.generation.sampling import Sampler
 from nbllm.generation.writer import Writer
 from nbllm.models.evaluating import evaluating
-
-END_OF_TEXT = "<eos>"
 
 
 def stream(
@@ -37,16 +36,23 @@ def stream(
     stop: str | list[str] | None = None,
     seed: int | None = None,
     stop_at_eos: bool = True,
+    target_tokenizer: Tokenizer | None = None,
+    target_context: int | None = None,
 ) -> Iterator[Piece]:
-    """The continuation of the prompt, piece by piece as it is written.
+    """The continuation of the prompt (of an encoder-decoder: the answer to it), piece by piece as it is written.
 
     Only whole characters are given, and nothing is ever taken back: text that may begin a stop string waits. `seed`
     makes it repeatable. Raises ModelError at once, not at the first piece, for a setting out of range.
     """
     sampler = Sampler(temperature, top_k, top_p, min_p, repetition_penalty)
-    writers = _writers(tokenizer, stop, 1, stop_at_eos)
-    ids = _encode(tokenizer, prompt)
-    return _stream(_tokens(module, ids, 1, _count("max_tokens", max_tokens), sampler, seed, context), writers[0])
+    generator = _generator(module, seed)
+    count = _count("max_tokens", max_tokens)
+    beginning = begin(
+        module, tokenizer, prompt, samples=1, count=count, context=context, generator=generator,
+        target_tokenizer=target_tokenizer, target_context=target_context,
+    )  # fmt: skip
+    (writer,) = _writers(beginning, stop, 1, stop_at_eos)
+    return _stream(_tokens(module, beginning, count, sampler, generator), writer)
 
 
 def generate(
@@ -65,18 +71,51 @@ def generate(
     stop: str | list[str] | None = None,
     seed: int | None = None,
     stop_at_eos: bool = True,
+    beams: int = 0,
+    length_penalty: float = 0.6,
+    target_tokenizer: Tokenizer | None = None,
+    target_context: int | None = None,
 ) -> list[Generation]:
-    """Several continuations of one prompt, written side by side in one batch."""
-    from nbllm.data.tokenizers import token_strings
-
+    """Several continuations of one prompt, written side by side in one batch; with `beams` the likeliest ones that a
+    beam search of that width finds, each with its `.score` (see `beam`)."""
     begun = time.perf_counter()
     sampler = Sampler(temperature, top_k, top_p, min_p, repetition_penalty)
-    writers = _writers(tokenizer, stop, _count("samples", samples), stop_at_eos)
+    generator = _generator(module, seed)
+    samples, count = _count("samples", samples), _count("max_tokens", max_tokens)
+    rows = 1 if beams else samples
+    beginning = begin(
+        module, tokenizer, prompt, samples=rows, count=count, context=context, generator=generator,
+        target_tokenizer=target_tokenizer, target_context=target_context,
+    )  # fmt: skip
+    writers = _writers(beginning, stop, samples, stop_at_eos)
+    if beams:
+        found, scores = _searched(module, beginning, writers, count, max(_count("beams", beams), samples), length_penalty)
+    else:
+        found, scores = _drawn(_tokens(module, beginning, count, sampler, generator), writers), [None] * samples
+    seconds = time.perf_counter() - begun
+    return [result(prompt, pieces, beginning.tokenizer, seconds, s) for pieces, s in zip(found, scores, strict=False)]
+
+
+def result(
+    prompt: str, pieces: list[Piece], tokenizer: Tokenizer, seconds: float, score: float | None = None
+) -> Generation:
+    """The pieces as a Generation."""
+    from nbllm.data.tokenizers import token_strings
+
+    labels = token_strings(tokenizer, [piece.token_id for piece in pieces])
+    return Generation(prompt, pieces, labels, seconds, score)
+
+
+def write(module: nn.Module, beginning: Beginning, count: int, sampler: Sampler, seed: int | None) -> list[list[Piece]]:
+    """The pieces of every row of a beginning, each to its end or to `count` tokens."""
+    writers = _writers(beginning, None, len(beginning.first_BT), True)
+    return _drawn(_tokens(module, beginning, count, sampler, _generator(module, seed)), writers)
+
+
+def _drawn(tokens: Iterator[tuple[list[int], list[float]]], writers: list[Writer]) -> list[list[Piece]]:
+    """Drive all writers to their ends."""
     pieces: list[list[Piece]] = [[] for _ in writers]
-    ids = _encode(tokenizer, prompt)
-    for ids_B, probabilities_B in _tokens(
-        module, ids, samples, _count("max_tokens", max_tokens), sampler, seed, context
-    ):
+    for ids_B, probabilities_B in tokens:
         for writer, found, token_id, probability in zip(writers, pieces, ids_B, probabilities_B, strict=True):
             if not writer.finished:
                 found += writer.push(token_id, probability)
@@ -85,9 +124,24 @@ def generate(
     for writer, found in zip(writers, pieces, strict=True):
         if not writer.finished:
             found += writer.close()
-    seconds = time.perf_counter() - begun
-    labels = [token_strings(tokenizer, [piece.token_id for piece in found]) for found in pieces]
-    return [Generation(prompt, found, label, seconds) for found, label in zip(pieces, labels, strict=True)]
+    return pieces
+
+
+def _searched(
+    module: nn.Module, beginning: Beginning, writers: list[Writer], count: int, beams: int, alpha: float
+) -> tuple[list[list[Piece]], list[float]]:
+    """The pieces of the likeliest continuations, and their scores; a stop string cuts them as ever."""
+    room = count if beginning.room is None else min(count, beginning.room)
+    with evaluating(module):
+        best = beam_search(beginning, beams, room, alpha=alpha, best=len(writers))
+    pieces = []
+    for writer, hypothesis in zip(writers, best, strict=False):
+        found: list[Piece] = []
+        for token_id, probability in zip(hypothesis.ids, hypothesis.probabilities, strict=True):
+            if not writer.finished:
+                found += writer.push(token_id, probability)
+        pieces.append(found if writer.finished else found + writer.close())
+    return pieces, [hypothesis.score for hypothesis in best]
 
 
 def _stream(tokens: Iterator[tuple[list[int], list[float]]], writer: Writer) -> Iterator[Piece]:
@@ -99,20 +153,13 @@ def _stream(tokens: Iterator[tuple[list[int], list[float]]], writer: Writer) -> 
 
 
 def _tokens(
-    module: nn.Module, prompt: list[int], samples: int, count: int, sampler: Sampler, seed: int | None, context: int
+    module: nn.Module, beginning: Beginning, count: int, sampler: Sampler, generator: torch.Generator
 ) -> Iterator[tuple[list[int], list[float]]]:
     """Up to `count` times: the next token of each sequence, and how likely the model itself held it."""
-    device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
-    generator = torch.Generator(device=device)
-    if seed is None:
-        generator.seed()
-    else:
-        generator.manual_seed(seed)
-    reader = Reader(module, context, room=len(prompt) + count)
-    tokens_BT = torch.tensor([prompt] * samples, device=device)
+    reader, tokens_BT = beginning.reader, beginning.first_BT
     seen_BV: torch.Tensor | None = None
     with evaluating(module):
-        for index in range(count):
+        for index in range(count if beginning.room is None else min(count, beginning.room)):
             # Entered anew for each token: kept open across a yield, it would reach into the caller's code.
             with torch.inference_mode():
                 logits_BV = reader.read(tokens_BT)
@@ -120,12 +167,21 @@ def _tokens(
                     _check_numbers(logits_BV)
                     if sampler.repetition_penalty != 1:
                         seen_BV = torch.zeros_like(logits_BV, dtype=torch.bool).scatter_(1, tokens_BT, True)
-                tokens_BT = sampler.draw(logits_BV, seen_BV, generator).unsqueeze(1)
+                tokens_BT = sampler.draw(beginning.forbid(logits_BV), seen_BV, generator).unsqueeze(1)
                 if seen_BV is not None:
                     seen_BV.scatter_(1, tokens_BT, True)
                 likely_B1 = logits_BV.float().softmax(-1).gather(1, tokens_BT)
                 answer = tokens_BT.squeeze(1).tolist(), likely_B1.squeeze(1).tolist()
             yield answer
+
+
+def _generator(module: nn.Module, seed: int | None) -> torch.Generator:
+    generator = torch.Generator(device=device_of(module))
+    if seed is None:
+        generator.seed()
+    else:
+        generator.manual_seed(seed)
+    return generator
 
 
 def _check_numbers(logits_BV: torch.Tensor) -> None:
@@ -135,17 +191,12 @@ def _check_numbers(logits_BV: torch.Tensor) -> None:
         )
 
 
-def _writers(tokenizer: Tokenizer, stop: str | list[str] | None, samples: int, stop_at_eos: bool) -> list[Writer]:
+def _writers(beginning: Beginning, stop: str | list[str] | None, samples: int, stop_at_eos: bool) -> list[Writer]:
     strings = [stop] if isinstance(stop, str) else list(stop or [])
     if not all(isinstance(string, str) and string for string in strings):
         raise ModelError(f"stop is {stop!r}.", 'Give strings that are not empty, as in stop=["\\n\\n"].')
-    eos = tokenizer.token_to_id(END_OF_TEXT) if stop_at_eos else None
-    return [Writer(tokenizer, strings, eos) for _ in range(samples)]
-
-
-def _encode(tokenizer: Tokenizer, prompt: str) -> list[int]:
-    """The prompt's tokens; a text's beginning where it is empty."""
-    return tokenizer.encode(prompt, add_special_tokens=False).ids or [tokenizer.token_to_id(END_OF_TEXT) or 0]
+    eos = beginning.end if stop_at_eos else None
+    return [Writer(beginning.tokenizer, strings, eos) for _ in range(samples)]
 
 
 def _count(name: str, value: int) -> int:

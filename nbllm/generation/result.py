@@ -23,6 +23,7 @@ class Generation(str):
     .ids            the tokens' numbers
     .probabilities  how likely the model held each token, before temperature and filters
     .seconds        time it took
+    .score          of a beam search: its log-likelihood by length, else None
     """
 
     prompt: str
@@ -30,21 +31,25 @@ class Generation(str):
     ids: list[int]
     probabilities: list[float]
     seconds: float
+    score: float | None
     _texts: list[str]
 
-    def __new__(cls, prompt: str, pieces: list[Piece], labels: list[str], seconds: float) -> Generation:
+    def __new__(
+        cls, prompt: str, pieces: list[Piece], labels: list[str], seconds: float, score: float | None = None
+    ) -> Generation:
         self = super().__new__(cls, "".join(piece.text for piece in pieces))
         self.prompt = prompt
         self.tokens = labels
         self.ids = [piece.token_id for piece in pieces]
         self.probabilities = [piece.probability for piece in pieces]
         self.seconds = seconds
+        self.score = score
         self._texts = [piece.text for piece in pieces]
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         pieces = [Piece(*parts) for parts in zip(self._texts, self.ids, self.probabilities, strict=True)]
-        return Generation, (self.prompt, pieces, self.tokens, self.seconds)
+        return Generation, (self.prompt, pieces, self.tokens, self.seconds, self.score)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(str(self))

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from nbllm.errors import ModelError
-from nbllm.generation.decode import END_OF_TEXT
+from nbllm.generation.begin import device_of
 from nbllm.models.evaluating import evaluating
 
 WINDOWS_A_BATCH = 16
@@ -28,14 +28,16 @@ def score(module: nn.Module, tokenizer: Tokenizer, text: str, *, context: int) -
     """
     encoding = tokenizer.encode(text, add_special_tokens=False)
     ids, size = encoding.ids, len(text.encode())
-    eos = tokenizer.token_to_id(END_OF_TEXT)
+    from nbllm.data.tokenizers import end_id
+
+    eos = end_id(tokenizer)
     if eos is not None:
         ids = [eos, *ids]
     elif ids:
         size -= len(text[: encoding.offsets[0][1]].encode())
     if len(ids) < 2 or size <= 0:
         raise ModelError("The text is too short to score.", "Give at least two tokens of text.")
-    device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
+    device = device_of(module)
     tokens_N = torch.tensor(ids, device=device)
     whole = (len(ids) - 1) // context
     with evaluating(module), torch.inference_mode():

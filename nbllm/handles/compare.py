@@ -62,7 +62,8 @@ class Comparison:
             raise RunError(f"There is no column '{sort}'.", did_you_mean(sort, COLUMNS))
         self.records = list(records)
         self.comparable = _same([record.tokenizer for record in self.records]) and self._one_objective()
-        self._sort = sort or ("best_val_loss" if self.comparable else "bits_per_byte")
+        self.one_text = _same([record.held_out for record in self.records])
+        self.order = sort or ("best_val_loss" if self.comparable else "bits_per_byte")
 
     def __repr__(self) -> str:
         parts = [plain(readable(self.table))]
@@ -104,7 +105,7 @@ class Comparison:
         for name in ("parameters", "best_step"):
             frame[name] = frame[name].astype("Int64")
         return frame.sort_values(
-            self._sort, ascending=self._sort not in _LARGEST_FIRST, kind="stable", na_position="last"
+            self.order, ascending=self.order not in _LARGEST_FIRST, kind="stable", na_position="last"
         )
 
     @property
@@ -161,7 +162,7 @@ class Comparison:
         if not self._one_objective():
             kinds = sorted({record.config.objective.kind for record in self.records if record.config})
             lines.append(f"These runs learn different things ({', '.join(kinds)}), so their losses cannot be compared.")
-        if not _same([record.held_out for record in self.records]):
+        if not self.one_text:
             lines.append("These runs are measured on different held-out texts, so no figure says which one is better.")
         elif not _same([record.tokenizer for record in self.records]):
             lines.append("These runs cut text into different tokens, so losses cannot be compared; bits per byte can.")

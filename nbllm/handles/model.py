@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbllm.config import RunConfig
+from nbllm.config import RunConfig, goal_of
 from nbllm.errors import ModelError, did_you_mean
-from nbllm.registry import MODELS
+from nbllm.runners import pieces
 from nbllm.runners.machine import cores, share_cores
 from nbllm.store.folder import RunFolder, list_runs
 from nbllm.store.status import read_status
 
 if TYPE_CHECKING:
+    import pandas as pd
     import torch
     from tokenizers import Tokenizer
 
     from nbllm.generation.result import Generation
     from nbllm.inspection.attention import AttentionMaps
-
-MODEL_SOURCE = "model.py"
+    from nbllm.objectives.base import Objective
 
 
 class Model:
     """A trained model with its tokenizer, ready to write, to score and to be looked into."""
 
-    def __init__(self, module: torch.nn.Module, tokenizer: Tokenizer, config: RunConfig, folder: Path, step: int):
+    def __init__(self, module: torch.nn.Module, objective: Objective, config: RunConfig, folder: Path, step: int):
         self.module = module
-        self.tokenizer = tokenizer
+        self.objective = objective
+        self.tokenizer: Tokenizer = objective.task.tokenizer
         self.config = config
         self.folder = folder
         self.step = step
@@ -43,30 +44,30 @@ class Model:
     def from_checkpoint(cls, folder: RunFolder, step: int) -> Model:
         """Load the weights of a checkpoint; no code of the folder is run."""
         share_cores()
-        from nbllm.data import tokenizers
-        from nbllm.models.factory import build
+        from nbllm.objectives.make import module_for
+        from nbllm.runners.assemble import open_objective
         from nbllm.training import checkpoint
 
         place = folder.checkpoint(step)
         config = RunConfig.from_yaml((place / "config.yaml").read_text(encoding="utf-8"), str(place / "config.yaml"))
-        require_registered(folder, config)
-        tokenizer = tokenizers.load(place / "tokenizer.json")
-        module = build(config.model, tokenizer.get_vocab_size(), config.train.context)
+        pieces.require(folder, config, ("model", "objective"))
+        objective = open_objective(place, config)
+        module = module_for(config, objective)
         checkpoint.load_weights(module, place)
-        return cls(module.to(_roomy_device(module)).eval(), tokenizer, config, folder.path, step)
+        return cls(module.to(_roomy_device(module)).eval(), objective, config, folder.path, step)
 
     def generate(self, prompt: str = "", *, samples: int = 1, **settings: Any) -> Generation | list[Generation]:
-        """Go on from the prompt: a str with .prompt .tokens .probabilities, or a list of them for several samples.
+        """Go on from the prompt, or answer it (seq2seq): a str with .prompt .tokens .probabilities, or a list of them
+        for several samples. An encoder-decoder answers with its likeliest tokens unless told otherwise.
 
-        Settings: max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, stop, seed.
+        Settings: max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, stop, seed; beams and length_penalty
+        for a beam search, which gives the best `samples` it finds.
         """
         from nbllm.generation.decode import generate
 
         self._check(settings, generate)
         with self._threads():
-            found = generate(
-                self.module, self.tokenizer, prompt, context=self.config.train.context, samples=samples, **settings
-            )
+            found = generate(self.module, self.tokenizer, prompt, samples=samples, **{**self._usual(), **settings})
         return found[0] if samples == 1 else found
 
     def stream(self, prompt: str = "", **settings: Any) -> Iterator[str]:
@@ -80,7 +81,7 @@ class Model:
         from nbllm.generation.decode import stream
 
         self._check(settings, stream)
-        found = stream(self.module, self.tokenizer, prompt, context=self.config.train.context, **settings)
+        found = stream(self.module, self.tokenizer, prompt, **{**self._usual(), **settings})
         with self._threads():
             yield from found
 
@@ -90,6 +91,68 @@ class Model:
 
         with self._threads():
             return score(self.module, self.tokenizer, text, context=self.config.train.context)
+
+    def classify(self, texts: str | Sequence[str], pairs: str | Sequence[str] | None = None) -> pd.DataFrame:
+        """What a classifier says of each text (or pair of texts): a row a text with the likeliest `label`, its
+        `probability`, and a column a label. Where a text may have several, `label` holds all that are over one half."""
+        import pandas as pd
+
+        from nbllm.generation.label import classify
+
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        others = [pairs] if isinstance(pairs, str) else list(pairs or [])
+        with self._threads():
+            shares = classify(self.module, self.objective, texts, others)
+        labels = list(self.objective.task.labels)
+        best = shares.argmax(1)
+        said = [labels[i] for i in best]
+        if self.config.objective.multi_label:
+            said = ["|".join(n for n, share in zip(labels, row, strict=True) if share > 0.5) for row in shares]
+        table = {"text": texts, "label": said, "probability": shares.max(1)}
+        return pd.DataFrame({**table, **{f"p({name})": shares[:, i] for i, name in enumerate(labels)}})
+
+    def fill(self, text: str, top: int = 5) -> pd.DataFrame:
+        """What an encoder puts in place of each <mask>: a row a mask and choice, with its text and probability."""
+        import pandas as pd
+
+        from nbllm.generation.fill import fill
+
+        with self._threads():
+            found = fill(self.module, self.objective, text, top=top)
+        rows = [
+            (number, rank, choice, share)
+            for number, filled in enumerate(found, 1)
+            for rank, (choice, share) in enumerate(zip(filled.texts, filled.probabilities, strict=True), 1)
+        ]
+        return pd.DataFrame(rows, columns=["mask", "rank", "text", "probability"])
+
+    def encode(self, texts: str | Sequence[str]) -> Any:
+        """Where a VAE places each text: float32 (texts, latent)."""
+        from nbllm.generation.latent import encode
+
+        with self._threads():
+            texts = [texts] if isinstance(texts, str) else list(texts)
+            return encode(self.module, self.tokenizer, texts, context=self.config.train.context)
+
+    def decode(self, points: Any, temperature: float = 0.0, seed: int | None = None) -> list[Generation]:
+        """The sentences at points of a VAE's latent space, (points, latent)."""
+        from nbllm.generation.latent import decode
+
+        with self._threads():
+            found = decode(
+                self.module, self.tokenizer, points, context=self.config.train.context, temperature=temperature, seed=seed
+            )
+        return self._generations(found)
+
+    def interpolate(self, first: str, second: str, steps: int = 7) -> list[Generation]:
+        """The sentences on the way from one to another through a VAE's latent space, both ends included."""
+        from nbllm.generation.latent import interpolate
+
+        with self._threads():
+            found = interpolate(
+                self.module, self.tokenizer, first, second, context=self.config.train.context, steps=steps
+            )
+        return self._generations(found)
 
     def attention(self, text: str) -> AttentionMaps:
         """The attention weights for the text: (layer, head, query, key), with `.figure()`."""
@@ -125,13 +188,27 @@ class Model:
             raise ModelError("The text has no tokens.", "Give some text to look at.")
         return torch.tensor([ids], device=next(self.module.parameters()).device), ids
 
+    def _generations(self, found: list[list[Any]]) -> list[Generation]:
+        from nbllm.generation.decode import result
+
+        return [result("", each, self.tokenizer, 0.0) for each in found]
+
+    def _usual(self) -> dict[str, Any]:
+        """What generation is told where the caller says nothing."""
+        task = self.objective.task
+        usual: dict[str, Any] = {"context": task.context}
+        if goal_of(self.config.objective).head == "target":
+            usual |= {"temperature": 0.0, "target_tokenizer": task.target_tokenizer, "target_context": task.target_context}
+        return usual
+
     def _check(self, settings: Mapping[str, Any], function: Any) -> None:
         if self.module is None:
             raise ModelError("The model was closed.", "Load it again: nbllm.load(NAME)")
-        known = {n for n in inspect.signature(function).parameters if n not in ("module", "tokenizer", "prompt")}
+        own = {"module", "tokenizer", "prompt", "context", "samples", "target_tokenizer", "target_context"}
+        known = set(inspect.signature(function).parameters) - own
         for name in settings:
-            if name not in known - {"context", "samples"}:
-                raise ModelError(f"There is no setting '{name}'.", did_you_mean(name, known - {"context", "samples"}))
+            if name not in known:
+                raise ModelError(f"There is no setting '{name}'.", did_you_mean(name, known))
 
     @contextmanager
     def _threads(self) -> Iterator[None]:
@@ -155,14 +232,3 @@ def _roomy_device(module: torch.nn.Module) -> str:
     if torch.cuda.is_available() and torch.cuda.mem_get_info()[0] > 2 * size + 1e9:
         return "cuda"
     return "cpu"
-
-
-def require_registered(folder: RunFolder, config: RunConfig) -> None:
-    """ModelError that names the cell to run, where the run's model class is not known here."""
-    if config.model.kind not in MODELS:
-        source = folder.path / MODEL_SOURCE
-        where = f" Its text is in {source}" if source.is_file() else ""
-        raise ModelError(
-            f"The model '{config.model.kind}' of run '{folder.name}' is not registered here.",
-            f'Run the cell with @nbllm.models.register("{config.model.kind}") first.{where}',
-        )

@@ -27,7 +27,12 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
     shown = frame.astype(object)
     for name in shown.columns:
         shown[name] = [number(value, str(name)) for value in shown[name]]
-    return shown.rename(columns=lambda name: HEADINGS.get(name, str(name).replace("_", " ")))
+    return shown.rename(columns=heading)
+
+
+def heading(column: str) -> str:
+    """A column in words."""
+    return HEADINGS.get(column, str(column).replace("_", " "))
 
 
 def number(value: Any, column: str = "") -> str:
@@ -38,6 +43,8 @@ def number(value: Any, column: str = "") -> str:
         return "–"
     if column in _LOSSES:
         return f"{value:.4g}"
+    if column == "seed":
+        return str(value)
     if column == "flops":
         return f"{value:.1e}".replace("e+", "e")
     if isinstance(value, Integral) or abs(float(value)) >= 1000:

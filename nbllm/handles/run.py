@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from nbllm.config import RunConfig
 from nbllm.errors import NbllmError, RunError
-from nbllm.handles.model import Model, require_registered
+from nbllm.handles.model import Model
 from nbllm.registry import VIEWS
-from nbllm.runners import process
+from nbllm.runners import pieces, process
 from nbllm.runners.inline import progress_line, run_inline
 from nbllm.store import archive, control
 from nbllm.store.events import EventReader, read_events
@@ -131,7 +131,7 @@ class Run:
                 f"Give it more: run.resume(steps={max(2 * status.step, 2)})",
             )
         config = self.config
-        require_registered(self._folder, config)
+        pieces.require(self._folder, config)
         control.take(self._folder.control)  # what was asked of the ended worker is void
         if values:
             control.send(self._folder.control, "set", **values)
@@ -264,9 +264,10 @@ def _checked(lr: Any, steps: Any) -> dict[str, Any]:
     return values
 
 
-def start(folder: RunFolder, config: RunConfig, runner: str) -> None:
-    """Give the run to its runner; the inline one returns when the run has ended."""
+def start(folder: RunFolder, config: RunConfig, runner: str, after: RunFolder | None = None) -> None:
+    """Give the run to its runner; the inline one returns when it has ended, a process waits for the run `after`."""
+    pieces.keep_text(folder, config)
     if runner == "inline":
         run_inline(folder)
     else:
-        process.start(folder, config.model.kind)
+        process.start(folder, pieces.pack(config), after)

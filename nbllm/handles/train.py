@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from nbllm.config import Layers, RunConfig
 from nbllm.errors import NbllmError, RunError
-from nbllm.handles.model import MODEL_SOURCE, Model
+from nbllm.handles.model import Model
 from nbllm.handles.run import Run, start
-from nbllm.registry import MODELS
-from nbllm.runners import plan
+from nbllm.runners import pieces, plan
 from nbllm.store import archive
-from nbllm.store.files import read_json, write_text
+from nbllm.store.files import read_json
 from nbllm.store.folder import RunFolder, find_run, list_runs, runs_root
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from nbllm.handles.repeat import Repeats
+
+
+@overload
+def train(name: str | None = None, *, seeds: None = None, **settings: Any) -> Run: ...
+
+
+@overload
+def train(name: str | None = None, *, seeds: int, **settings: Any) -> Repeats: ...
 
 
 def train(
@@ -35,16 +43,30 @@ def train(
     wait: bool = False,
     resume: bool = False,
     replace: bool = False,
+    seeds: int | None = None,
     **overrides: Any,
-) -> Run:
+) -> Run | Repeats:
     """Train a model in the background and return its Run at once.
 
     `data` is a path, glob, built-in corpus, DataFrame, list of strings or data set; `config` a whole configuration as a
     dict; `overrides` are single keys, dotted or short (`**{"train.context": 64}`, `lr=3e-3`). `runner="inline"` trains
     here and blocks; `wait` blocks until the end. Of a name that is taken, `resume` goes on and `replace` starts over.
+    `seeds=5` trains five runs that differ by their seed, one after another, and returns them as Repeats.
     Raises an NbllmError, one line that says what to write instead.
     """
     given = {"model": model, "size": size, "objective": objective, "steps": steps, "minutes": minutes, **overrides}
+    layers, data_object = call_layers(data, config, given)
+    if seeds is not None:
+        from nbllm.handles.repeat import repeat_layers
+
+        return repeat_layers(
+            name, layers, seeds, data_object=data_object, runner=runner, wait=wait, resume=resume, replace=replace
+        )
+    return train_layers(name, layers, data_object=data_object, runner=runner, wait=wait, resume=resume, replace=replace)
+
+
+def call_layers(data: Any, config: Mapping[str, Any] | None, given: Mapping[str, Any]) -> tuple[Layers, Any]:
+    """The layers of a configuration that a call in Python gives, and the notebook's object where `data` is one."""
     line = {key: value for key, value in given.items() if value is not None}
     data_object = None
     if isinstance(data, str | Path):
@@ -53,15 +75,7 @@ def train(
         line["data"] = data
     elif data is not None:
         data_object = data
-    return train_layers(
-        name,
-        [("config", config or {}), ("call", line)],
-        data_object=data_object,
-        runner=runner,
-        wait=wait,
-        resume=resume,
-        replace=replace,
-    )
+    return [("config", config or {}), ("call", line)], data_object
 
 
 def train_layers(
@@ -76,17 +90,24 @@ def train_layers(
     command: str = "",
 ) -> Run:
     """What `train` and the magics share: the layers of the configuration, lowest first, made into a run."""
-    if runner not in ("process", "inline"):
-        raise RunError(f"There is no runner '{runner}'.", "Use process or inline.")
     if resume:
         return _resume(name, layers, runner=runner, wait=wait)
     config = plan.configure(layers)
-    folder = plan.create(name, config, records=data_object, replace=replace, command=command)
-    if not MODELS.is_builtin(config.model.kind):
-        write_text(folder.path / MODEL_SOURCE, _source_of(MODELS.get(config.model.kind)))
+    folder = create(name, config, runner, records=data_object, replace=replace, command=command)
     start(folder, config, runner)
     run = Run(folder.path)
     return run.wait() if wait else run
+
+
+def create(
+    name: str | None, config: RunConfig, runner: str, *, records: Any = None, replace: bool = False, command: str = ""
+) -> RunFolder:
+    """The folder of a run, to be started. An NbllmError where the run cannot be made."""
+    if runner not in ("process", "inline"):
+        raise RunError(f"There is no runner '{runner}'.", "Use process or inline.")
+    if runner == "process":
+        pieces.pack(config)  # what cannot be sent is said before there is a run
+    return plan.create(name, config, records=records, replace=replace, command=command)
 
 
 def attach(name: str | Path = "last") -> Run:
@@ -172,11 +193,3 @@ def _row(folder: RunFolder) -> list[Any]:
         ", ".join(labels.get("tags", [])),
         labels.get("note", ""),
     ]
-
-
-def _source_of(thing: Any) -> str:
-    """The text of a class from a cell, for reading only; where it cannot be had, a line that says so."""
-    try:
-        return inspect.getsource(thing)
-    except (OSError, TypeError):
-        return f"# The source of {thing!r} could not be read.\n"

@@ -14,7 +14,8 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from nbllm.errors import ModelError
-from nbllm.inspection.capture import inputs
+from nbllm.inspection.capture import inputs, run
+from nbllm.models.encoder_decoder import EncoderDecoder
 from nbllm.models.evaluating import evaluating
 from nbllm.models.mixers.attention import Attention
 from nbllm.registry import VIEWS
@@ -27,12 +28,14 @@ if TYPE_CHECKING:
 class AttentionMaps:
     """How much each token (query) drew from each other one (key).
 
-    weights   float32 (layer, head, query, key); each row sums to 1
-    tokens    a readable label a token: the labels of queries and keys
+    weights     float32 (layer, head, query, key); each row sums to 1
+    tokens      a readable label a query
+    key_tokens  a readable label a key, where they are others: a decoder that looks at its encoder
     """
 
     weights: np.ndarray
     tokens: list[str]
+    key_tokens: list[str] | None = None
 
     @property
     def queries(self) -> list[str]:
@@ -42,7 +45,7 @@ class AttentionMaps:
     @property
     def keys(self) -> list[str]:
         """Labels along the fourth axis of the weights."""
-        return self.tokens
+        return self.tokens if self.key_tokens is None else self.key_tokens
 
     def __repr__(self) -> str:
         layers, heads, _, size = self.weights.shape
@@ -60,17 +63,16 @@ class AttentionMaps:
         import pandas as pd
 
         layer, head, query, key = np.indices(self.weights.shape).reshape(4, -1)
-        seen = key <= query
+        seen = self.weights.reshape(-1) > 0
         layer, head, query, key = layer[seen], head[seen], query[seen], key[seen]
-        labels = np.array(self.tokens, dtype=object)
         return pd.DataFrame(
             {
                 "layer": layer,
                 "head": head,
                 "query": query,
                 "key": key,
-                "query_token": labels[query],
-                "key_token": labels[key],
+                "query_token": np.array(self.queries, dtype=object)[query],
+                "key_token": np.array(self.keys, dtype=object)[key],
                 "weight": self.weights[layer, head, query, key],
             }
         )
@@ -83,9 +85,24 @@ def attention_maps(module: nn.Module, tokenizer: Tokenizer, text: str, *, contex
     ids = tokenizer.encode(text, add_special_tokens=False).ids[:context]
     if not ids:
         raise ModelError("There is no text to look at.", 'Give some, as in .attention("To be, or not").')
-    device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
-    weights = attention(module, torch.tensor([ids], device=device))[:, 0]
+    weights = attention(module, torch.tensor([ids], device=device_of(module)))[:, 0]
     return AttentionMaps(weights.cpu().numpy(), token_strings(tokenizer, ids))
+
+
+def cross_attention_maps(
+    module: EncoderDecoder, tokenizer: Tokenizer, target_tokenizer: Tokenizer, source: str, target: str, *, context: int
+) -> AttentionMaps:
+    """What each target token (query) drew from each source token (key); the first query is the target's beginning."""
+    from nbllm.data.tokenizers import end_id, token_strings
+
+    end, begin = end_id(tokenizer) or 0, end_id(target_tokenizer) or 0
+    sources = [*tokenizer.encode(source, add_special_tokens=False).ids[: context - 1], end]
+    targets = [begin, *target_tokenizer.encode(target, add_special_tokens=False).ids[: module.decoder.context - 1]]
+    device = device_of(module)
+    weights = cross_attention(module, torch.tensor([sources], device=device), torch.tensor([targets], device=device))
+    return AttentionMaps(
+        weights[:, 0].cpu().numpy(), token_strings(target_tokenizer, targets), token_strings(tokenizer, sources)
+    )
 
 
 def attention(module: nn.Module, tokens_BT: torch.Tensor) -> torch.Tensor:
@@ -99,7 +116,7 @@ def attention(module: nn.Module, tokens_BT: torch.Tensor) -> torch.Tensor:
             f"A {type(module).__name__} without attention layers has no attention weights.", _advice(module)
         )
     with torch.no_grad(), evaluating(module), inputs(list(mixers)) as found:
-        module(tokens_BT)
+        run(module, tokens_BT)
         maps = []
         for index, mixer in enumerate(mixers):
             q_BHTK, k_BJTK, _ = mixer.project(found[index], start=0)
@@ -108,8 +125,29 @@ def attention(module: nn.Module, tokens_BT: torch.Tensor) -> torch.Tensor:
 
 
 def attention_layers(module: nn.Module) -> list[Attention]:
-    """The self-attention mixers of a module, lowest first."""
-    return [part for part in module.modules() if isinstance(part, Attention)]
+    """The self-attention mixers that read a text, lowest first: those of an encoder where there are two stacks."""
+    part = getattr(module, "encoder", module)
+    return [each for each in part.modules() if isinstance(each, Attention)]
+
+
+def cross_attention(module: EncoderDecoder, source_BS: torch.Tensor, target_BT: torch.Tensor) -> torch.Tensor:
+    """The weights with which each layer of a decoder looks at the source: float32 (L, B, H, T, S).
+
+    Raises ModelError where the decoder looks at nothing.
+    """
+    mixers = module.decoder.crosses()
+    if not mixers:
+        raise ModelError("This decoder looks at no source: it has its encoder's last state alone.", "Train with cross: dot")
+    with torch.no_grad(), evaluating(module), inputs(list(mixers)) as found:
+        memory, finals = module.encode(source_BS)
+        module.decode(target_BT, memory, finals)
+        maps = [mixer.weights(found[index], memory).float() for index, mixer in enumerate(mixers)]
+    return torch.stack(maps)
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where the module lies."""
+    return next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
 
 
 def _advice(module: nn.Module) -> str:

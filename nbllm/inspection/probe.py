@@ -11,27 +11,41 @@ import numpy as np
 import torch
 from torch import nn
 
-from nbllm.inspection.attention import attention, attention_layers
-from nbllm.inspection.gates import GATES, gates, recurrent_layers
+from nbllm.inspection.attention import attention, attention_layers, cross_attention, device_of
+from nbllm.inspection.gates import gates, recurrent_layers
+from nbllm.models.encoder_decoder import EncoderDecoder
+from nbllm.models.mixers.gru import GRU
+from nbllm.models.mixers.lstm import LSTM
 
 MAX_TOKENS = 64
 MAX_UNITS = 64
 
 
-def probe(module: nn.Module, ids: Sequence[int]) -> dict[str, np.ndarray]:
-    """float16 arrays of the first 64 tokens: "attention" (L, H, T, T), "gates" (L, 4, T, U), or neither.
+def probe(module: nn.Module, ids: Sequence[int], target: Sequence[int] = ()) -> dict[str, np.ndarray]:
+    """float16 arrays of the first 64 tokens: "attention" (L, H, T, T), "gates" (L, G, T, U), or neither.
 
-    The gates stand in the order input, forget, output, cell, of units spread evenly over the layer.
+    Of a decoder that looks at its encoder the attention is the cross-attention (L, H, T, S) of the `target`. The gates
+    stand in the order of `gate_names`, of units spread evenly over the layer.
     """
-    device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
+    device = device_of(module)
     tokens_BT = torch.tensor([list(ids[:MAX_TOKENS])], device=device)
     maps: dict[str, np.ndarray] = {}
-    if attention_layers(module):
+    if isinstance(module, EncoderDecoder) and module.decoder.crosses() and target:
+        target_BT = torch.tensor([list(target[:MAX_TOKENS])], device=device)
+        maps["attention"] = cross_attention(module, tokens_BT, target_BT)[:, 0].to("cpu", torch.float16).numpy()
+    elif attention_layers(module):
         maps["attention"] = attention(module, tokens_BT)[:, 0].to("cpu", torch.float16).numpy()
     if recurrent_layers(module):
         found = gates(module, tokens_BT)
-        width = found["cell"].shape[-1]
+        names = gate_names(module)
+        width = found[names[0]].shape[-1]
         units = np.linspace(0, width - 1, min(width, MAX_UNITS)).round().astype(int).tolist()
-        stacked = torch.stack([found[name][:, 0][..., units] for name in GATES], dim=1)
+        stacked = torch.stack([found[name][:, 0][..., units] for name in names], dim=1)
         maps["gates"] = stacked.to("cpu", torch.float16).numpy()
     return maps
+
+
+def gate_names(module: nn.Module) -> tuple[str, ...]:
+    """What the second axis of the gates holds: of an LSTM input, forget, output and cell."""
+    names = {LSTM: ("input", "forget", "output", "cell"), GRU: ("reset", "update", "candidate", "hidden")}
+    return next((names.get(type(layer), ("hidden",)) for layer in recurrent_layers(module)), ())

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nbllm.config import Option, options
+from nbllm.handles.readable import COLUMNS
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,9 @@ _SAMPLING = (
     Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int"),
 )
 
-_SECTIONS = ("size", "data", "tokenizer", "model", "objective", "train", "sample", "probe")
+_SECTIONS = (
+    *("size", "preset", "init_from", "data", "tokenizer", "model", "objective", "train", "lora", "sample", "probe"),
+)
 
 _TABLE = (
     Command(
@@ -105,6 +108,7 @@ _TABLE = (
             ),
             "%llm_train reviews --data {{df}} --text-column review",
             "%llm_train shakespeare --resume",
+            "%llm_train words --size tiny --seeds 5",
         ),
         flags=(
             Flag("--name", "NAME", "the run's name, as the first word does"),
@@ -115,6 +119,7 @@ _TABLE = (
             Flag("--wait", "", "return when the run has ended", "bool"),
             Flag("--resume", "", "go on with the run of this name", "bool"),
             Flag("--replace", "", "delete the run of this name first", "bool"),
+            Flag("--seeds", "N", "train so many runs with other seeds, one after another, and show the spread", "int"),
         ),
         sections=_SECTIONS,
         cell="settings in YAML, as in config.yaml",
@@ -163,6 +168,37 @@ _TABLE = (
         "Show the dashboard of a run, from any notebook, today or tomorrow.",
         ("%llm_attach", "%llm_attach shakespeare", "run = %llm_attach shakespeare"),
         notes="Without a name: the last run.",
+    ),
+    Command(
+        "compare",
+        "NAME...",
+        "Show runs beside each other: curves, settings that differ, samples and figures.",
+        ("%llm_compare first second", "%llm_compare words-seed-* --sort minutes", "table = %llm_compare first second"),
+        flags=(
+            Flag("--sort", "COLUMN", "order of the table; the best held-out loss first otherwise", choices=COLUMNS),
+        ),
+        notes="A name with * stands for all runs that fit. It gives back .table, .differences, .samples and .figure().",
+    ),
+    Command(
+        "learning_curve",
+        "[NAME]",
+        "Train on growing shares of the text, to see what more of it would bring.",
+        (
+            "%llm_learning_curve words --data python-docs --size tiny --steps 400",
+            "%llm_learning_curve words --size tiny --fractions 0.1 0.3 1",
+        ),
+        flags=(
+            Flag("--fractions", "SHARE...", "shares of the training text [0.1 0.25 0.5 1.0]"),
+            Flag("--config", "FILE", "a YAML file of settings; body and line go before it"),
+            Flag(
+                "--runner", "KIND", "a worker process of its own, or inside the kernel", choices=("process", "inline")
+            ),
+            Flag("--wait", "", "return when the runs have ended", "bool"),
+            Flag("--replace", "", "delete the runs of these names first", "bool"),
+        ),
+        sections=_SECTIONS,
+        cell="settings in YAML, as in config.yaml",
+        notes="The held-out text and the number of steps stay the same. Its runs are called NAME-use-SHARE.",
     ),
     Command("pause", "[NAME]", "Pause a run; it keeps its place.", ("%llm_pause", "%llm_pause shakespeare")),
     Command(

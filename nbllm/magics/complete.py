@@ -121,6 +121,9 @@ def _values(leaf: Option, fragment: str) -> list[str]:
         return [*leaf.choices, *(path for path in _paths(fragment) if path.endswith((".json", "/")))]
     if leaf.path == "train.device":
         return list(_DEVICES)
+    if leaf.kind == "list":
+        before = fragment[: fragment.rfind(",") + 1]
+        return [before + name for name in leaf.choices if name not in before.split(",")]
     return ["true", "false"] if leaf.kind == "bool" else list(leaf.choices)
 
 

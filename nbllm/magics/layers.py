@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nbllm.config import parse_yaml
+from nbllm.config import options, parse_yaml
 from nbllm.errors import ConfigError, did_you_mean
 from nbllm.magics.expand import parse_body
 from nbllm.magics.parse import Parsed
@@ -63,10 +63,15 @@ def _is_object(value: Any) -> bool:
     return value is not None and not isinstance(value, (str, bool, int, float))
 
 
+def _lists() -> set[str]:
+    """The settings that take a list."""
+    return {option.path.rpartition(".")[2] for option in options() if option.kind == "list"}
+
+
 def _refuse_objects(key: str, value: Any) -> None:
     """ConfigError where a table or a list stands for a setting."""
     if isinstance(value, dict):
         for name, part in value.items():
             _refuse_objects(f"{key}.{name}", part)
-    elif _is_object(value):
+    elif _is_object(value) and not (isinstance(value, list) and key.rpartition(".")[2] in _lists()):
         raise ConfigError(f"{key} is a {type(value).__name__}.", "Only data takes one, as in --data {{df}}.")

@@ -21,7 +21,15 @@ from nbllm.magics.layers import config_layers
 from nbllm.magics.live_text import LiveText, Texts
 from nbllm.magics.parse import Parsed, parse
 from nbllm.magics.preview import PreviewView
-from nbllm.magics.requests import ask, carry_out, preview_arguments, run_and_prompt, run_name, sampling
+from nbllm.magics.requests import (
+    ask,
+    carry_out,
+    preview_arguments,
+    run_and_prompt,
+    run_name,
+    sampling,
+    series_arguments,
+)
 from nbllm.magics.streaming import stream_generation
 
 
@@ -47,6 +55,11 @@ class NbllmMagics(Magics):
         layers, data_object = config_layers(parsed, cell or "", names)
         resume = bool(flags.get("resume"))
         resolve(layers)  # a wrong key or value is said before anything else is looked at
+        if "seeds" in flags:
+            return self._series(
+                api.repeat_layers(name, layers, flags["seeds"], **series_arguments("train", line, flags, data_object)),
+                flags,
+            )
         run = api.train_layers(
             name,
             layers,
@@ -81,6 +94,43 @@ class NbllmMagics(Magics):
             return Texts(model.generate(prompt, **settings))
         settings.pop("samples", None)
         return self._quiet(self._stream(model, prompt, settings))
+
+    @no_var_expand
+    @needs_local_scope
+    @line_cell_magic
+    @one_line_errors
+    def llm_learning_curve(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Any:
+        names = self._names(local_ns)
+        parsed = self._parse("learning_curve", line, names)
+        if parsed is None:
+            return None
+        from nbllm import api
+
+        layers, data_object = config_layers(parsed, cell or "", names)
+        flags = parsed.flags
+        settings = series_arguments("learning_curve", line, flags, data_object)
+        if "fractions" in flags:
+            settings["fractions"] = flags["fractions"]
+        return self._series(api.learning_curve_layers(run_name(parsed), layers, **settings), flags)
+
+    @no_var_expand
+    @needs_local_scope
+    @line_magic
+    @one_line_errors
+    def llm_compare(self, line: str, local_ns: Mapping[str, Any] | None = None) -> Any:
+        parsed = self._parse("compare", line, self._names(local_ns))
+        if parsed is None:
+            return None
+        from nbllm import api
+
+        return api.compare(*parsed.names, sort=parsed.flags.get("sort"))
+
+    def _series(self, series: Any, flags: Mapping[str, Any]) -> Any:
+        """Show runs that belong together, and wait for them where that was asked."""
+        display(series)
+        if flags.get("wait"):
+            series.wait()
+        return self._quiet(series)
 
     def _stream(self, model: Any, prompt: str, settings: dict[str, Any]) -> Any:
         shown = LiveText(self.shell, prompt)

@@ -20,6 +20,17 @@ def run_name(parsed: Parsed) -> str | None:
     return word or (None if flag is None else str(flag))
 
 
+def series_arguments(command: str, line: str, flags: Mapping[str, Any], data_object: Any) -> dict[str, Any]:
+    """How runs that belong together are to be trained, as the flags say."""
+    return {
+        "data_object": data_object,
+        "runner": flags.get("runner", "process"),
+        "replace": bool(flags.get("replace")),
+        "command": f"%llm_{command} {line}".strip(),
+        **({"resume": True} if flags.get("resume") else {}),
+    }
+
+
 def run_and_prompt(parsed: Parsed, cell: str | None, names: Mapping[str, Any]) -> tuple[str, str]:
     """Which run is asked, and the text to go on from: the rest of the line, or the body of the cell."""
     if cell is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,21 +12,48 @@ from torch import nn
 
 from nbllm.config import ModelConfig
 from nbllm.errors import ModelError
+from nbllm.models.classifier import Classifier
+from nbllm.models.encoder import MaskedModel
+from nbllm.models.encoder_decoder import EncoderDecoder
+from nbllm.models.language_model import LanguageModel
+from nbllm.models.vae import VAE
 from nbllm.registry import MODELS
 
 SIGNATURE = "def __init__(self, config, vocab_size, context)"
 
 
-def build(config: ModelConfig, vocab_size: int, context: int) -> nn.Module:
-    """The module that `config.kind` names, with fresh weights drawn from torch's own generator.
+@dataclass(frozen=True)
+class Sizes:
+    """What the data ask of a model: entries of the vocabulary, tokens of the context, labels."""
 
-    Every module maps tokens_BT (int64) to logits_BTV; a class registered in a notebook that does not is a ModelError.
+    vocab: int
+    context: int
+    target_vocab: int | None = None
+    target_context: int | None = None
+    outputs: int = 0
+
+
+# What a model answers, by the name that an objective asks for it with.
+HEADS: dict[str, Callable[[ModelConfig, Sizes], nn.Module]] = {
+    "next": lambda config, s: LanguageModel(config, s.vocab, s.context),
+    "masked": lambda config, s: MaskedModel(config, s.vocab, s.context),
+    "labels": lambda config, s: Classifier(config, s.vocab, s.context, s.outputs),
+    "target": lambda config, s: EncoderDecoder(config, s.vocab, s.context, s.target_vocab, s.target_context),
+    "latent": lambda config, s: VAE(config, s.vocab, s.context),
+}
+
+
+def build(config: ModelConfig, sizes: Sizes, head: str = "next") -> nn.Module:
+    """The module that `config.kind` names with this head, with fresh weights drawn from torch's own generator.
+
+    Heads: `next` and `masked` map tokens_BT (int64) to logits_BTV, `labels` to logits_BL, `target` takes a source too,
+    `latent` is a VAE. A class registered in a notebook always maps tokens_BT to logits_BTV; one that does not is a
+    ModelError.
     """
-    cls = MODELS.get(config.kind)
     if MODELS.is_builtin(config.kind):
-        return cls(config, vocab_size, context)
-    module = _construct(cls, config, vocab_size, context)
-    _check_output(module, config.kind, vocab_size, context)
+        return HEADS[head](config, sizes)
+    module = _construct(MODELS.get(config.kind), config, sizes.vocab, sizes.context)
+    _check_output(module, config.kind, sizes.vocab, sizes.context)
     return module
 
 

@@ -33,9 +33,9 @@ _PARTS = {
     "mlp.down": "mlp.down_proj",
 }
 _TOP = {
-    "embedding.weight": "model.embed_tokens.weight",
-    "norm.weight": "model.norm.weight",
-    "head.weight": "lm_head.weight",
+    "stack.embedding.weight": "model.embed_tokens.weight",
+    "stack.norm.weight": "model.norm.weight",
+    "head.linear.weight": "lm_head.weight",
 }
 
 
@@ -58,7 +58,7 @@ def layout(config: ModelConfig, vocab_size: int, context: int) -> dict[str, Any]
         "model_type": "qwen3" if config.qk_norm else "llama",
         "vocab_size": vocab_size,
         "hidden_size": config.width,
-        "intermediate_size": config.mlp_units,
+        "intermediate_size": config.mlp_of("attention"),
         "num_hidden_layers": config.layers,
         "num_attention_heads": config.heads,
         "num_key_value_heads": config.key_heads,
@@ -120,7 +120,7 @@ def export(module: nn.Module, config: ModelConfig, tokenizer_path: Path, folder:
 def _standard_name(name: str) -> str:
     if name in _TOP:
         return _TOP[name]
-    _, index, part = name.split(".", 2)
+    _, _, index, part = name.split(".", 3)
     stem = part.removesuffix(".weight")
     if stem not in _PARTS:
         raise ModelError(

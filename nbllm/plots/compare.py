@@ -63,7 +63,7 @@ def comparison_figure(
                 mode="lines+markers" if curve.held_out else "lines",
                 marker={"size": 7, "symbol": _SYMBOLS[place % len(_SYMBOLS)]},
                 line=line,
-                opacity=1.0 if curve.held_out else 0.6,
+                opacity=1.0 if curve.held_out else 0.7,
             )
     axis = {"gridcolor": LINE, "linecolor": LINE, "zeroline": False, "tickcolor": LINE}
     figure.update_layout(
@@ -71,7 +71,7 @@ def comparison_figure(
         autosize=True, hovermode="x unified", hoverlabel={"bgcolor": "#24292F", "font": {"color": "#FFFFFF"}},
         margin={"l": 64, "r": 16, "t": 84, "b": 48},
         legend={"orientation": "h", "y": 1.02, "x": 0, "yanchor": "bottom"},
-        xaxis={"title": {"text": X_TITLES[x]}, **axis},
+        xaxis={"title": {"text": X_TITLES[x]}, "exponentformat": _exponent(x), **axis},
         yaxis={"title": {"text": Y_TITLES[y]}, "type": "log" if log else "linear", **axis},
         updatemenus=_menus(shown, x, y, log),
     )  # fmt: skip
@@ -127,6 +127,11 @@ def _curve(record: Record, held_out: bool, x: dict[str, np.ndarray], loss: np.nd
     return Curve(held_out, *({name: _drawn(values[rows]) for name, values in axes.items()} for axes in (x, y)))
 
 
+def _exponent(x: str) -> str:
+    """How large numbers are written: 3 x 10^15 operations, but 20k tokens."""
+    return "power" if x == "flops" else "B"
+
+
 def _drawn(values: np.ndarray) -> np.ndarray:
     """Numbers as exact as a picture needs them, in half the place."""
     return values.astype(np.float32)
@@ -140,7 +145,7 @@ def _menus(shown: Sequence[Curve], x: str, y: str, log: bool) -> list[dict[str, 
             "method": "update",
             "args": [
                 {"x": [curve.x[name] for curve in shown]},
-                {"xaxis.title.text": title, "xaxis.autorange": True},
+                {"xaxis.title.text": title, "xaxis.autorange": True, "xaxis.exponentformat": _exponent(name)},
             ],
         }
         for name, title in X_TITLES.items()

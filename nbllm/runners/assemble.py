@@ -14,19 +14,20 @@ import torch
 from nbllm.config import RunConfig
 from nbllm.data import prepare as data_prepare
 from nbllm.data import tokenizers
-from nbllm.data.token_file import TokenFile
-from nbllm.data.windows import Windows
 from nbllm.errors import ConfigError
-from nbllm.generation.decode import generate
 from nbllm.inspection import probe as inspection
 from nbllm.models import estimate
-from nbllm.models.factory import build
-from nbllm.registry import MODELS, OBJECTIVES
+from nbllm.objectives.base import Batch, Objective, to_device
+from nbllm.objectives.make import make, module_for, recipe
+from nbllm.runners import initial
+from nbllm.runners.corpus import Corpus, open_corpus
 from nbllm.runners.machine import memory_limit
 from nbllm.runners.plan import RECORDS
 from nbllm.runners.reporter import Reporter
-from nbllm.store.files import read_json, write_json
+from nbllm.runners.samplers import sampler
+from nbllm.store.files import read_json, write_json, write_text
 from nbllm.store.folder import RunFolder, user_folder
+from nbllm.training.finetune import freeze
 from nbllm.training.loop import Progress, Training
 from nbllm.training.optim import Optimizers
 
@@ -34,16 +35,20 @@ from nbllm.training.optim import Optimizers
 def prepare(folder: RunFolder, config: RunConfig, reporter: Reporter) -> dict[str, Any]:
     """Token files and tokenizer in the run folder; from an earlier start where they are there. Returns the report."""
     done = read_json(folder.data / "report.json")
-    if done and done.get("complete") and folder.tokenizer.is_file() and (folder.data / "train.bin").exists():
+    if done and done.get("complete") and folder.tokenizer.is_file() and (folder.data / "train.json").exists():
         return done
 
     def progress(message: str, share: float | None) -> None:
         reporter.update(message=message, progress=share)
 
     cache = user_folder("tokens") if config.data.cache else None
-    prepared = data_prepare.prepare(config, _base(folder, config.data.source), folder.path, cache, progress)
-    report = {**prepared.report, "vocab_size": prepared.vocab_size, "complete": True}
+    base = _base(folder, config.data.source)
+    parent = initial.tokenizer_of(folder)
+    report = {**data_prepare.prepare(config, base, folder.path, cache, progress, recipe(config), parent), "complete": True}
     write_json(folder.data / "report.json", report)
+    if report.get("labels") and config.objective.labels != report["labels"]:
+        config.objective.labels = report["labels"]  # found in the data: from now on part of what the run is
+        write_text(folder.config, config.to_yaml())
     reporter.update(message="", progress=None)
     return report
 
@@ -60,56 +65,63 @@ def assemble(folder: RunFolder, config: RunConfig, device: torch.device, report:
     """Module, optimizers, batches, sampler and probe of a run, as they are before the first step."""
     settings = config.train
     torch.manual_seed(settings.seed)
-    tokenizer = tokenizers.load(folder.tokenizer)
-    vocab_size = int(report["vocab_size"])
-    check_memory(config, device, vocab_size)
-    module = build(config.model, vocab_size, settings.context).to(device)
-    tokens = TokenFile.open(folder.data / "train.bin")
-    held_out = TokenFile.open(folder.data / "held_out.bin")
-    windows = Windows(tokens.ids(), settings.context, config.data.stride or settings.context)
-    test_windows = Windows(held_out.ids(), settings.context, settings.context)
+    objective = open_objective(folder.path, config)
+    check_memory(config, device, objective.task.tokenizer.get_vocab_size())
+    if hasattr(objective, "balance"):
+        objective.balance([report.get("label_counts", {}).get(label, 0) for label in objective.task.labels])
+    module = module_for(config, objective)
+    if config.init_from:
+        _record_parent(folder, initial.put(folder, config, module))
+    if settings.freeze:
+        freeze(module, settings.freeze)
+    module = module.to(device)
+    corpus = open_corpus(folder.data, config, objective)
 
-    def batch(step: int) -> torch.Tensor:
-        indices = windows.batch_indices(step, settings.batch_size, settings.seed)
-        return torch.from_numpy(windows.batch(indices)).to(device, non_blocking=True)
+    def batch(step: int) -> Batch:
+        return to_device(corpus.batch(step), device)
 
-    count = min(len(test_windows), max(1, settings.evaluate_tokens // settings.context))
-    chosen = np.linspace(0, len(test_windows) - 1, count).round().astype(np.int64)
-
-    def held_out_batches() -> Iterator[torch.Tensor]:
+    def held_out_batches() -> Iterator[Batch]:
         at_once = max(1, 64 * settings.accumulate // training.progress.accumulate)
-        for start in range(0, count, at_once):
-            yield torch.from_numpy(test_windows.batch(chosen[start : start + at_once])).to(device)
+        return (to_device(each, device) for each in corpus.held_out(at_once))
 
     training = Training(
         module=module,
         optimizers=Optimizers(module, settings),
-        objective=OBJECTIVES.get(config.objective.kind)(),
+        objective=objective,
         config=settings,
         batch=batch,
         held_out=held_out_batches,
-        tokens_per_byte=held_out.tokens / max(1, held_out.bytes),
-        progress=Progress(steps=budget(config, len(tokens.ids())), lr=settings.lr, accumulate=settings.accumulate),
+        tokens_per_byte=corpus.tokens_per_byte,
+        progress=Progress(steps=budget(config, corpus), lr=settings.lr, accumulate=settings.accumulate),
         autocast=_autocast(settings.precision, device),
     )
-    start = [int(i) for i in held_out.ids()[: inspection.MAX_TOKENS]]
     if config.sample.every:
-        prompt = config.sample.prompt or tokenizer.decode(start[:16])
-        training.sampler = _sampler(module, tokenizer, config, prompt)
+        training.sampler = sampler(module, objective, config, corpus)
         training.sample_every = config.sample.every
     if config.probe.every:
-        ids = (tokenizer.encode(config.probe.text).ids or start) if config.probe.text else start
-        ids = ids[: min(inspection.MAX_TOKENS, settings.context)]
-        training.probe = _probe(folder, module, tokenizer, ids)
+        training.probe = _probe(folder, module, config, corpus)
         training.probe_every = config.probe.every if training.probe else 0
     if settings.compile == "on" or (settings.compile == "auto" and device.type == "cuda"):
         module.compile()
     return training
 
 
+def open_objective(folder: Path, config: RunConfig) -> Objective:
+    """The objective of a run, or of a checkpoint, with the tokenizers that lie in its folder."""
+    target = folder / "target_tokenizer.json"
+    return make(
+        config, tokenizers.load(folder / "tokenizer.json"), tokenizers.load(target) if target.is_file() else None
+    )
+
+
+def _record_parent(folder: RunFolder, about: dict[str, Any]) -> None:
+    environment: dict[str, Any] = read_json(folder.environment, {})
+    write_json(folder.environment, {**environment, "parent": about})
+
+
 def check_memory(config: RunConfig, device: torch.device, vocab_size: int) -> None:
     """ConfigError with the figures where the training cannot fit into the device's memory."""
-    if not MODELS.is_builtin(config.model.kind):
+    if not estimate.knows(config.model):
         return
     needed = estimate.memory(config, vocab_size)["total"]
     there = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else memory_limit()
@@ -120,7 +132,7 @@ def check_memory(config: RunConfig, device: torch.device, vocab_size: int) -> No
         )
 
 
-def budget(config: RunConfig, corpus_tokens: int) -> int | None:
+def budget(config: RunConfig, corpus: Corpus) -> int | None:
     """The budget in steps; None for one in minutes, which the loop calibrates."""
     settings = config.train
     a_step = settings.batch_size * settings.context
@@ -129,7 +141,7 @@ def budget(config: RunConfig, corpus_tokens: int) -> int | None:
     if settings.tokens:
         return max(1, math.ceil(settings.tokens / a_step))
     if settings.epochs:
-        return max(1, math.ceil(settings.epochs * corpus_tokens / a_step))
+        return max(1, math.ceil(settings.epochs * corpus.epoch_steps))
     return None
 
 
@@ -141,38 +153,29 @@ def _autocast(precision: str, device: torch.device) -> Callable[[], Any] | None:
     return (lambda: torch.autocast(device.type, dtype=torch.bfloat16)) if wanted else None
 
 
-def _sampler(module: Any, tokenizer: Any, config: RunConfig, prompt: str) -> Any:
-    sample = config.sample
-
-    def draw(step: int) -> list[tuple[str, str]]:
-        written = generate(
-            module,
-            tokenizer,
-            prompt,
-            max_tokens=sample.max_tokens,
-            temperature=sample.temperature,
-            top_k=sample.top_k,
-            top_p=sample.top_p,
-            seed=config.train.seed,
-            context=config.train.context,
-        )
-        return [(prompt, str(text)) for text in written]
-
-    return draw
-
-
-def _probe(folder: RunFolder, module: Any, tokenizer: Any, ids: list[int]) -> Any:
+def _probe(folder: RunFolder, module: Any, config: RunConfig, corpus: Corpus) -> Any:
     """The probe, where the model has something to show; its tokens are written down once."""
+    task = corpus.objective.task
+    most = min(inspection.MAX_TOKENS, task.context)
+    text = config.probe.text
+    ids = (task.tokenizer.encode(text, add_special_tokens=False).ids if text else []) or corpus.start(most)
+    ids, target = ids[:most], [] if text else corpus.start_of_target(most)
     if len(ids) < 2:
         return None
-    found = inspection.probe(module, ids)
+    found = inspection.probe(module, ids, target)
     if not found:
         return None
     folder.probes.mkdir(exist_ok=True)
-    labels = tokenizers.token_strings(tokenizer, ids)
-    described = {"kind": next(iter(found)), "tokens": labels, "text": tokenizer.decode(ids)}
+    kind = next(iter(found))
+    labels = tokenizers.token_strings(task.tokenizer, ids)
+    described: dict[str, Any] = {"kind": kind, "tokens": labels, "text": task.tokenizer.decode(ids)}
+    if kind == "gates":
+        described["gates"] = list(inspection.gate_names(module))
+    elif target:
+        queries = tokenizers.token_strings(task.target_tokenizer or task.tokenizer, target)
+        described |= {"tokens": queries, "keys": labels}
     write_json(folder.probes / "probe.json", described)
-    return lambda step: inspection.probe(module, ids)
+    return lambda step: inspection.probe(module, ids, target)
 
 
 def save_probe(folder: RunFolder, step: int, arrays: dict[str, np.ndarray], most: int = 200) -> None:

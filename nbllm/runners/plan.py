@@ -8,16 +8,17 @@ import platform
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
-from nbllm.config import Layers, RunConfig, read_settings, resolve
-from nbllm.data import notebook_objects, sources
+from nbllm.config import DataConfig, Layers, RunConfig, goal_of, read_settings, resolve
+from nbllm.data import notebook_objects, rows, sources
 from nbllm.errors import ConfigError, RunError
 from nbllm.models import estimate
-from nbllm.registry import MODELS
+from nbllm.runners import initial
 from nbllm.runners.machine import memory_free, memory_limit
 from nbllm.store.files import folder_size, write_json, write_text
 from nbllm.store.folder import RunFolder, check_name, free_name, runs_root
@@ -33,7 +34,8 @@ DEFAULTS: dict[str, Any] = {}  # what `%config NbLLM` says, by dotted key
 def configure(layers: Layers) -> RunConfig:
     """The configuration by the order of precedence: settings files, %config, then the given layers."""
     files = [Path(platformdirs.user_config_dir("nbllm", appauthor=False)) / "config.yaml", Path("nbllm.yaml")]
-    config = resolve(layers, [*read_settings(files), ("%config NbLLM", DEFAULTS)])
+    settings = [*read_settings(files), ("%config NbLLM", DEFAULTS)]
+    config = resolve(initial.with_parent(layers, settings), settings)
     cap = os.environ.get("NBLLM_QUICK_STEPS")
     if cap:  # notebooks and README examples in tests: the same cells, cut short
         steps = min(config.train.steps or int(cap), int(cap))
@@ -54,7 +56,10 @@ def create(
     name = check_name(name) if name is not None else free_name(config.model.kind, root)
     folder = RunFolder(root / name)
     _check_free(folder, replace)
-    if records is None:
+    roles = goal_of(config.objective).columns
+    if records is None and roles:
+        rows.check_rows(config.data, roles, Path.cwd())
+    elif records is None:
         sources.check_source(config.data, Path.cwd())
     check_memory(config)
     check_disk(config, root)
@@ -62,9 +67,9 @@ def create(
     try:
         made.data.mkdir()
         if records is not None:
-            notebook_objects.write_records(records, made.path / RECORDS, config.data.text_column)
-            # read from the run folder from now on, under the name that the column has there
-            config.data.source, config.data.format, config.data.text_column = RECORDS, "jsonl", "text"
+            write_object(records, made.path / RECORDS, config.data, roles)
+        if config.init_from and not config.init_from.startswith(initial.HUGGING_FACE):
+            initial.bring(config.init_from, made.path)
         write_text(made.config, config.to_yaml())
         write_json(made.environment, environment(config, command))
         write_status(made.status_file, Status("starting", steps=config.train.steps), durable=True)
@@ -73,6 +78,18 @@ def create(
     except BaseException:
         shutil.rmtree(made.path, ignore_errors=True)
         raise
+
+
+def write_object(thing: Any, path: Path, data: DataConfig, roles: Sequence[str]) -> None:
+    """Write an object of the notebook; `data` then reads it from there, under the names that its columns have there."""
+    if roles:
+        notebook_objects.write_rows(thing, path, data, roles)
+        for role in (*roles, *(["pair"] if data.pair_column else [])):
+            setattr(data, f"{role}_column", role)
+    else:
+        notebook_objects.write_records(thing, path, data.text_column)
+        data.text_column = "text"
+    data.source, data.format = RECORDS, "jsonl"
 
 
 def _put(made: RunFolder, folder: RunFolder, replace: bool, stem: str | None) -> RunFolder:
@@ -114,7 +131,7 @@ def _check_free(folder: RunFolder, replace: bool) -> None:
 
 def check_memory(config: RunConfig) -> None:
     """ConfigError where the training cannot fit into this machine's memory. A GPU's is checked by the worker."""
-    if config.train.device not in ("auto", "cpu") or not MODELS.is_builtin(config.model.kind):
+    if config.train.device not in ("auto", "cpu") or not estimate.knows(config.model):
         return
     vocabulary = _GUESSED_VOCABULARY.get(config.tokenizer.kind, config.tokenizer.vocab_size)
     needed = estimate.memory(config, vocabulary)["total"]
@@ -129,8 +146,8 @@ def check_disk(config: RunConfig, root: Path) -> None:
     """RunError where a few checkpoints have no room, or all runs are over $NBLLM_DISK_GB."""
     root.mkdir(parents=True, exist_ok=True)
     vocabulary = _GUESSED_VOCABULARY.get(config.tokenizer.kind, config.tokenizer.vocab_size)
-    builtin = MODELS.is_builtin(config.model.kind)
-    a_checkpoint = 12 * estimate.parameters(config.model, vocabulary)["total"] if builtin else 0
+    shape = estimate.Shape.of(config, vocabulary)
+    a_checkpoint = 12 * estimate.parameters(config.model, shape)["total"] if estimate.knows(config.model) else 0
     free = shutil.disk_usage(root).free
     if free < 2 * a_checkpoint + 50e6:
         raise RunError(

@@ -10,7 +10,6 @@ import time
 from typing import Any
 
 from nbllm.errors import RunError
-from nbllm.registry import MODELS
 from nbllm.runners import standby
 from nbllm.runners.machine import share_cores
 from nbllm.store.folder import RunFolder
@@ -20,14 +19,16 @@ _START_SECONDS = 120.0
 _children: list[subprocess.Popen[bytes]] = []  # kept only to be reaped when they have ended
 
 
-def start(folder: RunFolder, kind: str) -> None:
+def start(folder: RunFolder, payload: bytes = b"", after: RunFolder | None = None) -> None:
     """Hand the run to the standby worker, or to a new one; returns once the worker has entered itself in status.json.
 
+    `payload` are the pieces of the run that cells have registered, packed. It begins when the run `after` has ended.
     Raises RunError where it does not start.
     """
     before = read_status(folder.status_file).worker
-    job, payload = _job(folder, kind, before)
-    worker = standby.take() or spawn()
+    job = _job(folder, payload, before, after)
+    words = ["--after"] if after is not None else []
+    worker = (standby.take() if after is None else None) or spawn(*words)
     tries = 2  # a standby may end at the very moment it is given the job: then a fresh worker gets it
     until = time.monotonic() + _START_SECONDS
     while tries and time.monotonic() < until:
@@ -36,7 +37,7 @@ def start(folder: RunFolder, kind: str) -> None:
         _children.append(worker)
         if _send(worker, job, payload) and _entered(folder, worker, before, until):
             return
-        worker = spawn()
+        worker = spawn(*words)
     raise RunError(
         f"The worker of '{folder.name}' did not start. {folder.last_words()}", f"See {folder.log}, or type %llm_doctor"
     )
@@ -74,22 +75,18 @@ def reap() -> None:
     _children[:] = [child for child in _children if child.poll() is None]
 
 
-def _job(folder: RunFolder, kind: str, before: dict[str, Any]) -> tuple[bytes, bytes]:
+def _job(folder: RunFolder, payload: bytes, before: dict[str, Any], after: RunFolder | None) -> bytes:
     """The job as it is sent. `before` is the run's last worker: where another came between, the run is not taken."""
-    payload = b""
-    if not MODELS.is_builtin(kind):
-        import cloudpickle
-
-        payload = cloudpickle.dumps(MODELS.get(kind))
     job = {
         "folder": str(folder.path),
         "cwd": os.getcwd(),
         "before": before,
+        "after": None if after is None else str(after.path),
         "env": dict(os.environ),
-        "kind": kind,
+        "path": [os.path.abspath(place) for place in sys.path],  # where the modules of the notebook's folder are
         "payload": len(payload),
     }
-    return json.dumps(job).encode() + b"\n", payload
+    return json.dumps(job).encode() + b"\n"
 
 
 def _send(worker: subprocess.Popen[bytes], job: bytes, payload: bytes) -> bool:

@@ -40,7 +40,11 @@ class Saver:
             return f"checkpoint of step {step} not saved: {free / 1e6:.0f} MB free on the disk"
         training = self._training
         state = {**training.progress.state(), "val_loss": self._held_out.get(step)}
-        beside = {"config.yaml": self._folder.config, "tokenizer.json": self._folder.tokenizer}
+        beside = {
+            "config.yaml": self._folder.config,
+            "tokenizer.json": self._folder.tokenizer,
+            "target_tokenizer.json": self._folder.path / "target_tokenizer.json",
+        }
         try:
             for log in self._logs:
                 log.sync()  # what a checkpoint follows is on the disk before it

@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any
 
 import torch
 
 from nbllm.config import RunConfig
 from nbllm.errors import NbllmError, RunError
+from nbllm.registry import METRICS
+from nbllm.runners import pieces
 from nbllm.runners.assemble import assemble, prepare, save_probe
+from nbllm.runners.listeners import Listeners
 from nbllm.runners.machine import cores, memory_free, pick_device
 from nbllm.runners.queue import Place
 from nbllm.runners.reporter import Reporter
@@ -34,20 +37,26 @@ from nbllm.training.events import (
     Resumed,
     Sampled,
     SaveCheckpoint,
+    Started,
     Step,
 )
 from nbllm.training.loop import Progress, Training, train
+from nbllm.training.metrics import measure
 
 Replay = list[tuple[int, dict[str, Any]]]  # commands with the steps they are to be given at again
 
 
-def work(folder: RunFolder, status: Status, *, stop_asked: Callable[[], bool] = lambda: False) -> None:
+def work(
+    folder: RunFolder, status: Status, *, stop_asked: Callable[[], bool] = lambda: False, payload: bytes = b""
+) -> None:
     """Work on a claimed run until it ends. Everything is told through the folder; only interrupts are raised.
 
-    `status` is what the claim gave; `stop_asked` is polled once a step, for signals.
+    `status` is what the claim gave; `stop_asked` is polled once a step, for signals; `payload` holds what a cell of the
+    kernel that asked for the run has registered.
     """
     with Reporter(folder, status) as reporter:
         try:
+            pieces.register(payload)
             _work(folder, reporter, stop_asked)
         except NbllmError as error:
             reporter.update("failed", error={"message": error.message, "advice": error.advice}, message="")
@@ -71,6 +80,10 @@ def _work(folder: RunFolder, reporter: Reporter, stop_asked: Callable[[], bool])
     reporter.update("preparing", device=str(device), message="reading")
     report = prepare(folder, config, reporter)
     training = assemble(folder, config, device, report)
+    metrics = {name: METRICS.get(name) for name in config.train.metrics}
+    if metrics:
+        held_out = training.held_out
+        training.measure = lambda: measure(metrics, training.objective, training.module, held_out(), reporter.note)
     parameters = sum(p.numel() for p in training.module.parameters())
     _record(folder, threads, device, parameters, report)
     with ExitStack() as stack:
@@ -82,14 +95,17 @@ def _work(folder: RunFolder, reporter: Reporter, stop_asked: Callable[[], bool])
         again = _resume(folder, training, writer, samples)
         training.steps_pending = any("steps" in command for _, command in again)
         reporter.update(parameters=parameters, steps=training.progress.steps, step=training.progress.step)
-        control = _FolderControl(folder, again, reporter, stop_asked, saver, writer)
+        listeners = Listeners(folder, config, training.module, reporter)
+        control = _FolderControl(folder, again, reporter, stop_asked, saver, writer, listeners)
         place = _DevicePlace(str(device), config.train.queue, reporter, control)
         stack.callback(place.leave)
         if not place.take():
             reporter.update("stopped", message="stopped while waiting for the device")
             return
         reporter.update("training", message="")
-        _follow(train(training, control), folder, training, reporter, place, saver, writer, samples)
+        started = Started(training.progress.step, resumed=folder.metrics.stat().st_size > 0)
+        events = stack.enter_context(closing(listeners.hear(train(training, control), started)))
+        _follow(events, folder, training, reporter, place, saver, writer, samples)
 
 
 def _record(folder: RunFolder, threads: int, device: torch.device, parameters: int, report: dict[str, Any]) -> None:
@@ -156,7 +172,7 @@ def _load_last_good(folder: RunFolder, training: Training) -> int:
 
 
 class _FolderControl:
-    """The loop's control: commands from control/, those to give again after a resume, and signals."""
+    """The loop's control: commands from control/, those to give again after a resume, callbacks' wishes and signals."""
 
     def __init__(
         self,
@@ -166,9 +182,12 @@ class _FolderControl:
         stop_asked: Callable[[], bool],
         saver: Saver,
         writer: EventWriter,
+        listeners: Listeners,
     ):
         self._folder = folder.control
         self._again = again
+        self._replayed_to = max((step for step, c in again if c.get("kind") == "command"), default=-1)
+        self._listeners = listeners
         self._kept: list[dict[str, Any]] = []
         self._reporter = reporter
         self._stop_asked = stop_asked
@@ -182,6 +201,7 @@ class _FolderControl:
         commands = []
         while self._again and self._again[0][0] <= step:
             commands.append(self._again.pop(0)[1])
+        commands += self._listeners.commands(replayed=step <= self._replayed_to)
         commands += fresh
         if self._stop_asked():
             commands.append({"command": "stop"})
@@ -206,6 +226,7 @@ class _FolderControl:
         keys = {key for command in fresh if command["command"] == "set" for key in command} - {"command"}
         if not any(keys & set(command) for _, command in self._again):
             return
+        self._replayed_to = -1  # the course is another from here on
         self._again = [(at, {k: v for k, v in command.items() if k not in keys}) for at, command in self._again]
         self._writer.append({"event": "resume", "step": step, "again": self._again})
 

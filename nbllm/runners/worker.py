@@ -1,9 +1,10 @@
-"""The worker process: `python -m nbllm.runners.worker [--standby]`.
+"""The worker process: `python -m nbllm.runners.worker [--standby | --after]`.
 
-It reads one job from its standard input, one line of JSON and perhaps the bytes of a model class, and works on it. The
-job is taken and the run claimed at once, by a thread, while the heavy libraries are loaded. With --standby it may wait
-for its job; it ends by itself when its input ends without one, or after ten idle minutes. Once it has its job it is
-tied to nobody.
+It reads one job from its standard input, one line of JSON and the bytes of what cells have registered, and works on it.
+The job is taken and the run claimed at once, by a thread, while the heavy libraries are loaded. With --standby it may
+wait for its job; it ends by itself when its input ends without one, or after ten idle minutes. With --after its job
+names another run, and until that has ended it waits without the heavy libraries, so that ten runs in a row take the
+memory of one. Once it has its job it is tied to nobody.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import os
 import signal
 import sys
 import threading
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,19 +23,21 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from nbllm.runners.claim import claim
+from nbllm.store import control
 from nbllm.store.folder import RunFolder, user_folder
-from nbllm.store.status import Status, read_status
+from nbllm.store.status import LIVE, Status, read_status
 
 IDLE_SECONDS = 600
+_TURN_SECONDS = 0.3  # between looks at the run before
 
 
 class Job:
     """What is to be done: received and claimed by a thread, as soon as it comes."""
 
     def __init__(self, standby: FileLock | None):
-        self.kind = ""
         self.payload = b""
         self.folder: RunFolder | None = None
+        self.after: RunFolder | None = None
         self.status: Status | None = None
         self.held = ExitStack()
         self._standby = standby
@@ -51,14 +56,15 @@ class Job:
             os._exit(0)  # whoever started this worker is gone; the main thread may be deep in an import
         job: dict[str, Any] = json.loads(line)
         self.payload = sys.stdin.buffer.read(job["payload"]) if job["payload"] else b""
-        self.kind = job["kind"]
         if self._standby is not None:
             self._standby.release()
         folder = RunFolder(Path(job["folder"]))
+        self.after = RunFolder(Path(job["after"])) if job["after"] else None
         _log_to(folder.log)
         os.environ.update(job["env"])
         if os.path.isdir(job["cwd"]):
             os.chdir(job["cwd"])
+        sys.path.extend(place for place in job["path"] if place not in sys.path)
         self.folder = folder
         self.status = self.held.enter_context(claim(folder, job["before"]))
 
@@ -74,19 +80,41 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     job = Job(standby)
+    if "--after" in sys.argv[1:]:
+        job.wait()
+        if not _turn_comes(job, stop_asked=lambda: bool(asked)):
+            job.held.close()
+            return 0
     work = _load_libraries()
     job.wait()
     assert job.folder is not None
     assert job.status is not None
     _be_modest()
     with job.held:
-        if job.payload:
-            _register_model(job.kind, job.payload)
-        work(job.folder, job.status, stop_asked=lambda: bool(asked))
+        work(job.folder, job.status, stop_asked=lambda: bool(asked), payload=job.payload)
     fault = read_status(job.folder.status_file).error
     if fault:
         print(f"Error: {fault['message']} {fault['advice']}", flush=True)
     return 1 if fault else 0
+
+
+def _turn_comes(job: Job, stop_asked: Callable[[], bool]) -> bool:
+    """Wait until the run before has ended, or has paused; False where this one is told to stop meanwhile."""
+    from nbllm.runners.reporter import Reporter
+
+    assert job.folder is not None
+    assert job.status is not None
+    if job.after is None:
+        return True
+    with Reporter(job.folder, job.status) as reporter:
+        reporter.update("queued", message=f"waits for {job.after.name}")
+        while (before := job.after.status().state) in LIVE and before != "paused":
+            if stop_asked() or control.waits(job.folder.control, "stop"):
+                reporter.update("stopped", message="stopped while waiting")
+                return False
+            time.sleep(_TURN_SECONDS)
+        reporter.update("starting", message="")
+    return True
 
 
 def _only_standby() -> FileLock | None:
@@ -130,15 +158,6 @@ def _be_modest() -> None:
             psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
     except (OSError, psutil.Error) as error:
         print(f"priority not lowered: {error}")
-
-
-def _register_model(kind: str, payload: bytes) -> None:
-    """Enter the class that the kernel which started this worker has sent. It never comes from a file."""
-    import cloudpickle
-
-    from nbllm.registry import MODELS
-
-    MODELS.register(kind)(cloudpickle.loads(payload))  # over our own pipe, from the process that made us
 
 
 if __name__ == "__main__":

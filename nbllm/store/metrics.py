@@ -94,6 +94,8 @@ class Metrics:
 
         train = _frame(self.train)
         evaluation = _frame(self.evaluation).drop(columns=["seconds", "tokens"], errors="ignore")
+        # What both measure is told apart as the losses are: `kl` of the training batches, `val_kl` of the held-out text.
+        evaluation = evaluation.rename(columns={name: f"val_{name}" for name in evaluation if name in train})
         joined = train.join(evaluation, how="outer") if len(evaluation) else train
         first = [
             c for c in ("loss", "val_loss", "bits_per_byte", "lr", "grad_norm", "tokens", "seconds") if c in joined

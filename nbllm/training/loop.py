@@ -10,16 +10,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from nbllm.config import TrainConfig
 from nbllm.errors import ModelError
-from nbllm.objectives import held_out_loss
+from nbllm.objectives.base import Batch, split
+from nbllm.objectives.evaluate import evaluate
 from nbllm.training.checkpoint import generator_states, set_generator_states
 from nbllm.training.diagnosis import Diverged, runaway
 from nbllm.training.events import (
@@ -86,14 +87,15 @@ class Progress:
 
 @dataclass
 class Training:
-    """What the loop works with. `batch(step)` is the batch of that step, a pure function of it."""
+    """What the loop works with. `batch(step)` is the batch of that step, a pure function of it; `measure`, where there is
+    one, tells more of the held-out examples at each evaluation (metrics of the user's own, dead units)."""
 
     module: nn.Module
     optimizers: Optimizers
     objective: Any
     config: TrainConfig
-    batch: Callable[[int], Tensor]
-    held_out: Callable[[], Sequence[Tensor] | Iterator[Tensor]]
+    batch: Callable[[int], Batch]
+    held_out: Callable[[], Sequence[Batch] | Iterator[Batch]]
     tokens_per_byte: float = 1.0
     progress: Progress = field(default_factory=Progress)
     autocast: Callable[[], AbstractContextManager[Any]] | None = None
@@ -101,6 +103,7 @@ class Training:
     sample_every: int = 0
     probe: Callable[[int], dict[str, Any]] | None = None
     probe_every: int = 0
+    measure: Callable[[], dict[str, float]] | None = None
     steps_pending: bool = False  # a budget fixed before a resume will be set again: none is to be calibrated
 
 
@@ -203,18 +206,16 @@ def _step(training: Training, lr: float) -> tuple[float, float, dict[str, float]
 def _backward(training: Training) -> tuple[float, float, dict[str, float]]:
     """Loss and gradients of the batch of this step, part by part, clipped."""
     module, optimizers, progress, config = training.module, training.optimizers, training.progress, training.config
-    batch = training.batch(progress.step)
-    optimizers.zero_grad()
+    batch, objective = training.batch(progress.step), training.objective
+    optimizers.zero_grad(progress.step)
     total = 0.0
     sums: dict[str, float] = {}
-    parts = batch.chunk(progress.accumulate)
+    parts = split(batch, progress.accumulate) if progress.accumulate > 1 else [batch]
+    whole = objective.weight(batch) if len(parts) > 1 else 1
     for part in parts:
-        share = len(part) / len(batch)
-        if training.autocast is None:
-            loss, metrics = training.objective.loss(module, part, progress.step)
-        else:
-            with training.autocast():
-                loss, metrics = training.objective.loss(module, part, progress.step)
+        share = objective.weight(part) / max(1, whole) if len(parts) > 1 else 1.0
+        with training.autocast() if training.autocast is not None else nullcontext():
+            loss, metrics = objective.loss(module, part, progress.step)
         (loss if len(parts) == 1 else loss * share).backward()
         total += float(loss.detach()) * share
         for name, value in metrics.items():
@@ -223,7 +224,7 @@ def _backward(training: Training) -> tuple[float, float, dict[str, float]]:
     norm = float(torch.nn.utils.clip_grad_norm_(optimizers.parameters, limit))
     if not (math.isfinite(total) and math.isfinite(norm)):
         raise Diverged.not_a_number(progress.step, total)
-    progress.tokens += batch.shape[0] * (batch.shape[1] - 1)
+    progress.tokens += objective.tokens(batch)
     return total, norm, sums
 
 
@@ -238,18 +239,16 @@ def _logged(progress: Progress, lr: float) -> Step:
 
 def _evaluate(training: Training, clock: _Clock) -> Evaluation:
     progress = training.progress
-    if training.autocast is None:
-        loss = held_out_loss(training.objective, training.module, training.held_out())
-    else:
-        with training.autocast():
-            loss = held_out_loss(training.objective, training.module, training.held_out())
+    with training.autocast() if training.autocast is not None else nullcontext():
+        loss, metrics = evaluate(training.objective, training.module, training.held_out(), training.tokens_per_byte)
+        if training.measure is not None:
+            metrics |= training.measure()
     if loss < progress.best_loss:
         progress.best_loss, progress.best_step, progress.patience_used = loss, progress.step, 0
     else:
         progress.patience_used += 1
     clock.tick()
-    bits = loss / math.log(2) * training.tokens_per_byte
-    return Evaluation(progress.step, loss, {"bits_per_byte": bits}, progress.seconds)
+    return Evaluation(progress.step, loss, metrics, progress.seconds)
 
 
 def _look(training: Training, step: int) -> Iterator[Event]:

@@ -8,11 +8,14 @@ Newton-Schulz iteration. Its update is scaled by 0.2 sqrt(max(rows, columns)) so
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from nbllm.config import TrainConfig
+from nbllm.training.finetune import layer_rates, unfreeze_steps
 
 MOMENTUM = 0.95
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic iteration
@@ -41,16 +44,17 @@ def orthogonalize(matrices_NRC: Tensor, dtype: torch.dtype) -> Tensor:
 class Muon:
     """Momentum orthogonalised, with decoupled weight decay; matrices of one shape are worked through together."""
 
-    def __init__(self, named: dict[str, nn.Parameter], weight_decay: float):
+    def __init__(self, named: dict[str, nn.Parameter], weight_decay: float, rates: Mapping[str, float] | None = None):
         self.named = named
+        self.rates = rates or {}
         self.weight_decay = weight_decay
         self.momentum = {name: torch.zeros_like(p) for name, p in named.items()}
         device = next(iter(named.values())).device.type if named else "cpu"
         self._dtype = torch.bfloat16 if device == "cuda" or (device == "cpu" and _cpu_has_bf16()) else torch.float32
-        shapes: dict[tuple[int, ...], list[str]] = defaultdict(list)
+        groups: dict[tuple[int | float, ...], list[str]] = defaultdict(list)
         for name, parameter in named.items():
-            shapes[tuple(parameter.shape)].append(name)
-        self._groups = list(shapes.values())
+            groups[(*parameter.shape, self.rates.get(name, 1.0))].append(name)
+        self._groups = list(groups.values())
 
     @torch.no_grad()
     def step(self, lr: float) -> None:
@@ -66,8 +70,9 @@ class Muon:
             nesterov = torch._foreach_lerp(gradients, momenta, MOMENTUM)
             updates = orthogonalize(torch.stack(nesterov), self._dtype)
             rows, columns = parameters[0].shape
-            torch._foreach_mul_(parameters, 1 - lr * self.weight_decay)
-            torch._foreach_add_(parameters, list(updates.unbind()), alpha=-lr * 0.2 * max(rows, columns) ** 0.5)
+            rate = lr * self.rates.get(names[0], 1.0)
+            torch._foreach_mul_(parameters, 1 - rate * self.weight_decay)
+            torch._foreach_add_(parameters, list(updates.unbind()), alpha=-rate * 0.2 * max(rows, columns) ** 0.5)
 
 
 class Optimizers:
@@ -75,19 +80,22 @@ class Optimizers:
 
     def __init__(self, module: nn.Module, train: TrainConfig):
         named = {n: p for n, p in module.named_parameters() if p.requires_grad}
+        rates = layer_rates(module, train.layer_decay) if train.layer_decay != 1 else {}
+        starts = unfreeze_steps(module, train.unfreeze_every) if train.unfreeze_every else {}
+        self._waiting = [(named[n], step) for n, step in starts.items() if step and n in named]
         muon = {n: p for n, p in named.items() if train.optimizer == "muon" and is_hidden_matrix(n, p)}
         rest = {n: p for n, p in named.items() if n not in muon}
         self.parameters = list(named.values())
-        self.muon = Muon(muon, train.weight_decay)
-        decayed = [n for n, p in rest.items() if p.ndim >= 2]
-        plain = [n for n in rest if n not in set(decayed)]
-        self._names = [*decayed, *plain]
-        groups = [
-            {"params": [rest[n] for n in decayed], "weight_decay": train.weight_decay},
-            {"params": [rest[n] for n in plain], "weight_decay": 0.0},
+        self.muon = Muon(muon, train.weight_decay, rates)
+        grouped: dict[tuple[float, float], list[str]] = defaultdict(list)
+        for name, parameter in rest.items():
+            grouped[(train.weight_decay if parameter.ndim >= 2 else 0.0, rates.get(name, 1.0))].append(name)
+        groups: list[dict[str, Any]] = [
+            {"params": [rest[n] for n in names], "weight_decay": decay, "rate": rate}
+            for (decay, rate), names in grouped.items()
         ]
         self.adamw = torch.optim.AdamW(
-            [g for g in groups if g["params"]] or [{"params": []}],
+            groups or [{"params": [], "rate": 1.0}],
             lr=train.lr,
             betas=(train.beta1, train.beta2),
             eps=1e-9,
@@ -100,13 +108,17 @@ class Optimizers:
         self.muon.step(lr)
         if self._rest:
             for group in self.adamw.param_groups:
-                group["lr"] = lr
+                group["lr"] = lr * group["rate"]
             self.adamw.step()
 
-    def zero_grad(self) -> None:
-        """Forget the gradients."""
+    def zero_grad(self, step: int | None = None) -> None:
+        """Forget the gradients. With the number of the step that comes, the parameters that are still to wait (gradual
+        unfreezing) get none in it."""
         for parameter in self.parameters:
             parameter.grad = None
+        if step is not None:
+            for parameter, begins in self._waiting:
+                parameter.requires_grad_(step >= begins)
 
     def state(self) -> dict[str, Tensor]:
         """Every tensor of the state under a name of its own."""

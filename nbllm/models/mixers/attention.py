@@ -1,5 +1,5 @@
-"""Causal self-attention (Vaswani et al. 2017), with grouped queries (Ainslie et al. 2023), rotary positions and, as in
-Qwen3, queries and keys normalised a head.
+"""Self-attention (Vaswani et al. 2017), with grouped queries (Ainslie et al. 2023), a sliding window, rotary positions
+and, as in Qwen3, queries and keys normalised a head, each where the configuration says so.
 
 B batch, T queries, S keys, D width, H query heads, J key heads (H a multiple of J), K units of a head.
 """
@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from nbllm.config import ModelConfig
-from nbllm.models.masks import causal, masked_softmax
-from nbllm.models.mixers.base import Mixer
+from nbllm.models import masks
+from nbllm.models.mixers.base import Memory, Mixer
 from nbllm.models.norm import RMSNorm
 from nbllm.models.rope import Rope
 
@@ -40,18 +40,20 @@ class Cache:
 
 
 class Attention(Mixer):
-    """softmax(q k^T / sqrt(K)) v over the tokens so far, by torch's fused kernels."""
+    """softmax(q k^T / sqrt(K)) v over the tokens so far (or, two-way, over all), by torch's fused kernels."""
 
     unbounded: ClassVar[bool] = False
 
-    def __init__(self, config: ModelConfig, rope: Rope):
+    def __init__(self, config: ModelConfig, rope: Rope | None, causal: bool = True):
         super().__init__()
         self.heads, self.key_heads, self.head_dim = config.heads, config.key_heads, config.head_dim
         self.rope = rope
-        self.query = nn.Linear(config.width, self.heads * self.head_dim, bias=False)
-        self.key = nn.Linear(config.width, self.key_heads * self.head_dim, bias=False)
-        self.value = nn.Linear(config.width, self.key_heads * self.head_dim, bias=False)
-        self.out = nn.Linear(self.heads * self.head_dim, config.width, bias=False)
+        self.causal = causal
+        self.window = config.window
+        self.query = nn.Linear(config.width, self.heads * self.head_dim, bias=config.bias)
+        self.key = nn.Linear(config.width, self.key_heads * self.head_dim, bias=config.bias)
+        self.value = nn.Linear(config.width, self.key_heads * self.head_dim, bias=config.bias)
+        self.out = nn.Linear(self.heads * self.head_dim, config.width, bias=config.bias)
         self.query_norm = RMSNorm(self.head_dim) if config.qk_norm else nn.Identity()
         self.key_norm = RMSNorm(self.head_dim) if config.qk_norm else nn.Identity()
 
@@ -59,18 +61,26 @@ class Attention(Mixer):
         self,
         x_BTD: torch.Tensor,
         *,
+        real_BT: torch.Tensor | None = None,
         mask: torch.Tensor | None = None,
-        memory: torch.Tensor | None = None,
+        memory: Memory | None = None,
         state: Cache | None = None,
     ) -> tuple[torch.Tensor, Cache | None]:
         assert memory is None, "self-attention looks at no memory"
         q_BHTK, k_BJSK, v_BJSK = self.project(x_BTD, start=0 if state is None else state.length)
         if state is not None:
             k_BJSK, v_BJSK = state.append(k_BJSK, v_BJSK)
-        if mask is None:
-            y_BHTK = self._fused(q_BHTK, k_BJSK, v_BJSK)
-        else:
-            y_BHTK = self.weights(q_BHTK, k_BJSK, mask) @ self._spread(v_BJSK)
+        queries, keys = q_BHTK.shape[2], k_BJSK.shape[2]
+        # The kernels' own causal mask aligns the first query with the first key: right only where both begin together.
+        plain = real_BT is None and mask is None and self.window is None and (not self.causal or queries in (1, keys))
+        y_BHTK = F.scaled_dot_product_attention(
+            q_BHTK,
+            k_BJSK,
+            v_BJSK,
+            None if plain else self.allowed(queries, keys, q_BHTK.device, real_BT, mask),
+            is_causal=plain and self.causal and queries > 1,
+            enable_gqa=self.heads != self.key_heads,
+        )
         return self.out(y_BHTK.transpose(1, 2).flatten(2)), state
 
     def project(self, x_BTD: torch.Tensor, start: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -78,34 +88,62 @@ class Attention(Mixer):
         q_BHTK = self.query_norm(self._split(self.query(x_BTD), self.heads)).transpose(1, 2)
         k_BJTK = self.key_norm(self._split(self.key(x_BTD), self.key_heads)).transpose(1, 2)
         v_BJTK = self._split(self.value(x_BTD), self.key_heads).transpose(1, 2)
-        return self.rope(q_BHTK, start), self.rope(k_BJTK, start), v_BJTK
+        if self.rope is not None:
+            q_BHTK, k_BJTK = self.rope(q_BHTK, start), self.rope(k_BJTK, start)
+        return q_BHTK, k_BJTK, v_BJTK
 
-    def weights(self, q_BHTK: torch.Tensor, k_BJSK: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """weights_BHTS, which the fused kernel never shows; causal, and within `mask` where one is given."""
-        allowed = causal(q_BHTK.shape[2], k_BJSK.shape[2], q_BHTK.device)
-        scores_BHTS = q_BHTK @ self._spread(k_BJSK).transpose(2, 3) / self.head_dim**0.5
-        return masked_softmax(scores_BHTS, allowed if mask is None else allowed & mask)
+    def allowed(
+        self,
+        queries: int,
+        keys: int,
+        device: torch.device,
+        real_BS: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Where each of the last `queries` of the `keys` may look. A `mask` takes the place of the causal one: it says
+        itself how much of what comes later is seen."""
+        found = torch.ones(queries, keys, dtype=torch.bool, device=device)
+        if mask is not None:
+            found = found & mask
+        elif self.causal:
+            found = masks.causal(queries, keys, device)
+        if self.window is not None:
+            found = found & masks.window(queries, keys, self.window, both_ways=not self.causal, device=device)
+        return found if real_BS is None else found & masks.padding(real_BS)
+
+    def weights(
+        self,
+        q_BHTK: torch.Tensor,
+        k_BJSK: torch.Tensor,
+        real_BS: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """weights_BHTS, which the fused kernel never shows."""
+        scores_BHTS = q_BHTK @ _spread(k_BJSK, self.heads).transpose(2, 3) / self.head_dim**0.5
+        allowed = self.allowed(q_BHTK.shape[2], k_BJSK.shape[2], q_BHTK.device, real_BS, mask)
+        return masks.masked_softmax(scores_BHTS, allowed)
 
     def init_state(self, batch: int, length: int, device: torch.device, dtype: torch.dtype) -> Cache:
+        assert self.causal, "attention that looks both ways has no state"
         shape = (batch, self.key_heads, length, self.head_dim)
         return Cache(torch.zeros(shape, device=device, dtype=dtype), torch.zeros(shape, device=device, dtype=dtype))
 
+    def select(self, state: Cache, rows_B: torch.Tensor) -> Cache:
+        return Cache(state.keys.index_select(0, rows_B), state.values.index_select(0, rows_B), state.length)
+
     def init_weights(self) -> None:
+        """Scaled by fan-in; the way out begins at zero."""
         for layer in (self.query, self.key, self.value):
             nn.init.normal_(layer.weight, std=layer.in_features**-0.5)
         nn.init.zeros_(self.out.weight)
-
-    def _fused(self, q_BHTK: torch.Tensor, k_BJSK: torch.Tensor, v_BJSK: torch.Tensor) -> torch.Tensor:
-        queries, keys = q_BHTK.shape[2], k_BJSK.shape[2]
-        # The kernels' own causal mask aligns the first query with the first key: right only where both begin together.
-        mask = None if queries in (1, keys) else causal(queries, keys, q_BHTK.device)
-        return F.scaled_dot_product_attention(
-            q_BHTK, k_BJSK, v_BJSK, mask, is_causal=queries == keys > 1, enable_gqa=self.heads != self.key_heads
-        )
+        for layer in (self.query, self.key, self.value, self.out):
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
     def _split(self, x_BTE: torch.Tensor, heads: int) -> torch.Tensor:
         return x_BTE.view(*x_BTE.shape[:2], heads, self.head_dim)
 
-    def _spread(self, x_BJSK: torch.Tensor) -> torch.Tensor:
-        """Each key head repeated for the query heads that share it: x_BHSK."""
-        return x_BJSK.repeat_interleave(self.heads // self.key_heads, dim=1)
+
+def _spread(x_BJSK: torch.Tensor, heads: int) -> torch.Tensor:
+    """Each key head repeated for the query heads that share it: x_BHSK."""
+    return x_BJSK if x_BJSK.shape[1] == heads else x_BJSK.repeat_interleave(heads // x_BJSK.shape[1], dim=1)

@@ -1,0 +1,107 @@
+"""The families of models and the objectives: what each is, which go together, and what is set where nothing is said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from nbllm.registry import OBJECTIVES
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What an objective wants: its data, its columns, the model's head, and the families that can learn it.
+
+    data: `stream` is a corpus cut into windows, `sentences` a corpus cut into sentences, `rows` a table.
+    """
+
+    data: Literal["stream", "sentences", "rows"]
+    head: str
+    kinds: frozenset[str]
+    columns: tuple[str, ...] = ()
+    two_way: bool = False
+    """Whether it is meant for networks that read both ways."""
+
+
+STACKS = frozenset({"rnn", "lstm", "gru", "cnn", "transformer", "hybrid"})
+
+GOALS: dict[str, Goal] = {
+    "clm": Goal("stream", "next", STACKS | {"huggingface"}),
+    "prefix-lm": Goal("stream", "next", frozenset({"transformer"})),
+    "mlm": Goal("stream", "masked", STACKS | {"bert", "huggingface"}, two_way=True),
+    "nsp": Goal("sentences", "masked", STACKS | {"bert"}, two_way=True),
+    "seq2seq": Goal("rows", "target", frozenset({"seq2seq", "huggingface"}), ("source", "target")),
+    "span": Goal("stream", "target", frozenset({"seq2seq", "huggingface"})),
+    "classification": Goal("rows", "labels", STACKS | {"bert", "huggingface"}, ("text", "label"), two_way=True),
+    "elbo": Goal("sentences", "latent", frozenset({"vae"})),
+}
+
+_EVERY = {"kind", "layers", "width", "dropout", "tied", "bias", "norm", "norm_place", "norm_eps", "positions"}
+_EVERY |= {"embedding_norm", "embedding_scale", "mlp_width", "activation"}
+_ATTENTION = {"heads", "kv_heads", "head_width", "qk_norm", "rope_base", "window"}
+_RECURRENT = {"plain", "bidirectional", "pool"}
+_CONV = {"kernel", "dilations", "plain", "bidirectional", "pool"}
+_TWO = {"encoder", "decoder", "shared_embedding", "nonlinearity"}
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of model: the fields it knows, the objective it is made for, and its defaults by dotted key."""
+
+    fields: frozenset[str]
+    objective: str = "clm"
+    defaults: dict[str, Any] = field(default_factory=dict)
+
+
+# Encoders and encoder-decoders follow BERT and mBART, so that they have a home in transformers.
+_BERT = {
+    "model.bidirectional": True, "model.positions": "learned", "model.norm": "layer", "model.norm_place": "after",
+    "model.norm_eps": 1e-12, "model.bias": True, "model.activation": "gelu", "model.qk_norm": False,
+    "model.embedding_norm": True, "model.segments": True,
+}  # fmt: skip
+_MBART = {
+    "model.positions": "learned", "model.norm": "layer", "model.norm_eps": 1e-5, "model.bias": True,
+    "model.activation": "gelu", "model.qk_norm": False, "model.embedding_norm": True,
+}  # fmt: skip
+
+FAMILIES: dict[str, Family] = {
+    "transformer": Family(frozenset(_EVERY | _ATTENTION | {"bidirectional", "pool"})),
+    "rnn": Family(frozenset(_EVERY | _RECURRENT | {"nonlinearity"})),
+    "lstm": Family(frozenset(_EVERY | _RECURRENT)),
+    "gru": Family(frozenset(_EVERY | _RECURRENT)),
+    "cnn": Family(frozenset(_EVERY | _CONV), defaults={"model.bias": True}),
+    "hybrid": Family(frozenset(_EVERY | _ATTENTION | _RECURRENT | _CONV | {"blocks", "nonlinearity"})),
+    "bert": Family(frozenset(_EVERY | _ATTENTION | {"bidirectional", "segments", "pool"}), "mlm", _BERT),
+    "seq2seq": Family(
+        frozenset(_EVERY | _ATTENTION | _RECURRENT | _CONV | _TWO | {"cross"}) - {"pool"}, "seq2seq", _MBART
+    ),
+    "vae": Family(
+        frozenset(_EVERY | _ATTENTION | _RECURRENT | _CONV | _TWO | {"latent"}),
+        "elbo",
+    ),
+    "huggingface": Family(frozenset({"kind", "options", "dropout"})),
+}
+
+
+def goal_of(objective: Any) -> Goal:
+    """What the objective of a configuration wants; one registered in a cell says it by its class's `goal`."""
+    goal = GOALS.get(objective.kind) or getattr(OBJECTIVES.get(objective.kind), "goal", GOALS["clm"])
+    pairs = objective.kind == "mlm" and objective.next_sentence
+    return replace(goal, data="sentences") if pairs else goal
+
+
+def usual(kind: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What a family sets where nothing is said, by dotted key; `asked` is what was said."""
+    family = FAMILIES.get(kind)
+    if family is None:
+        return {}
+    objective = str(asked.get("objective.kind") or family.objective)
+    found: dict[str, Any] = {"objective.kind": objective, **family.defaults}
+    goal = GOALS.get(objective)
+    if goal and goal.two_way and kind in STACKS and not asked.get("model.plain"):
+        found["model.bidirectional"] = True
+    stacks = [asked[key] for key in ("model.encoder", "model.decoder") if asked.get(key)]
+    if kind == "seq2seq" and stacks and not any("attention" in str(stack) for stack in stacks):
+        found["model.positions"] = "none"  # recurrent and convolutional layers know the order
+    return found

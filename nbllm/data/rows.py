@@ -1,0 +1,218 @@
+"""Tables of texts: rows by the role of their columns (text, pair, label, source, target), read, cleaned and split.
+
+A role's column is the one that `data.ROLE_column` names, else the column of the role's own name, else one of its usual
+names; a table without it is refused in one line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nbllm.config import DataConfig
+from nbllm.data import members as files
+from nbllm.data import readers, remote, sources, tables
+from nbllm.data.clean import CleanReport, clean
+from nbllm.errors import DataError, did_you_mean
+from nbllm.registry import CORPORA
+
+Row = dict[str, str]
+
+USUAL = {
+    "text": ("text", "sentence", "review", "content", "document"),
+    "pair": (),
+    "label": ("label", "labels", "class", "category", "sentiment", "target"),
+    "source": ("source", "src", "input", "question", "en"),
+    "target": ("target", "tgt", "output", "answer", "summary"),
+}
+
+
+def columns_for(data: DataConfig, roles: Sequence[str], columns: Sequence[str], name: str) -> dict[str, str]:
+    """The column of each role. Raises DataError that lists the columns where one is missing."""
+    found: dict[str, str] = {}
+    for role in (*roles, *(["pair"] if data.pair_column and "text" in roles else [])):
+        wanted = getattr(data, f"{role}_column")
+        if wanted is not None:
+            if wanted not in columns:
+                listed = ", ".join(columns[:24])
+                raise DataError(f"{name} has no column '{wanted}'. It has: {listed}.", did_you_mean(wanted, columns))
+            found[role] = wanted
+            continue
+        folded = {column.lower(): column for column in reversed(columns)}
+        usual = next(
+            (folded[each] for each in USUAL[role] if each in folded and folded[each] not in found.values()), None
+        )
+        if usual is None:
+            listed = ", ".join(columns[:24]) or "none"
+            raise DataError(
+                f"{name} has no column '{role}'. It has: {listed}.",
+                f"Say which, as in {role}_column: {next((c for c in columns if c not in found.values()), 'NAME')}.",
+            )
+        found[role] = usual
+    return found
+
+
+def check_rows(data: DataConfig, roles: Sequence[str], base: Path, cache: Path | None = None) -> dict[str, str]:
+    """The column of each role, found from the first lines of the source, quickly. {} where only reading tells."""
+    if data.source.startswith("hf:"):
+        if remote.dataset_folder(data.source, base) is None and data.allow_download:
+            return {}
+        return columns_for(data, roles, remote.dataset(data, base).column_names, data.source)
+    if remote.is_address(data.source) and not remote.cached_file(data.source, cache).is_file():
+        sources.check_source(data, base, cache)
+        return {}
+    if data.source in CORPORA:
+        raise _no_table(data, roles)
+    path = sources.find_files(data, base, cache)[1][0]
+    if not path.stat().st_size:
+        raise DataError(f"{data.source} is empty.", "Give a table with some rows in it.")
+    member = next(files.members(path, data.format))
+    if member.format not in tables.FORMATS:
+        raise _no_table(data, roles)
+    return columns_for(data, roles, tables.table_columns(member, data), member.name)
+
+
+def _no_table(data: DataConfig, roles: Sequence[str]) -> DataError:
+    return DataError(
+        f"{data.source} is no table, and this objective needs the columns {' and '.join(roles)}.",
+        "Give a .csv, .tsv, .jsonl or .parquet file, or a DataFrame.",
+    )
+
+
+def read_rows(
+    data: DataConfig, roles: Sequence[str], base: Path, cache: Path | None, missing: dict[str, int]
+) -> Iterator[Row]:
+    """The rows of a source; those without one of their texts are passed over and counted in `missing`, by role."""
+    for raw, chosen, where in _raw_rows(data, roles, base, cache):
+        row: Row = {}
+        for role, column in chosen.items():
+            text = cell(raw.get(column), column, where, number=role == "label")
+            if text is None or not text.strip():
+                missing[role] = missing.get(role, 0) + 1
+                break
+            row[role] = text
+        else:
+            yield row
+
+
+def _raw_rows(
+    data: DataConfig, roles: Sequence[str], base: Path, cache: Path | None
+) -> Iterator[tuple[Mapping[str, Any], dict[str, str], str]]:
+    if data.source.startswith("hf:"):
+        found = remote.dataset(data, base)
+        chosen = columns_for(data, roles, found.column_names, data.source)
+        label = found.features.get(chosen.get("label", ""))
+        names = getattr(label, "names", None)  # a ClassLabel says what its numbers mean
+        for batch in found.select_columns(list(chosen.values())).iter(batch_size=512):
+            for values in zip(*(batch[column] for column in chosen.values()), strict=True):
+                row = dict(zip(chosen.values(), values, strict=True))
+                if names and isinstance(row[chosen["label"]], int):
+                    row[chosen["label"]] = names[row[chosen["label"]]]
+                yield row, chosen, data.source
+        return
+    for path in sources.find_files(data, base, cache)[1]:
+        for member in files.members(path, data.format):
+            chosen = {}
+            for number, row in enumerate(tables.table_rows(member, data), 1):
+                chosen = chosen or columns_for(data, roles, list(row), member.name)
+                yield row, chosen, f"{member.name} row {number:,}"
+
+
+def cell(value: Any, column: str, where: str, *, number: bool = False) -> str | None:
+    """The text in a cell; None where it is missing. A label may be a number."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, float) and value != value:
+        return None
+    if isinstance(value, bool | int | float) and (number or not isinstance(value, bool)):
+        return str(int(value)) if isinstance(value, float) and value.is_integer() and number else str(value)
+    if number and isinstance(value, list):
+        return "|".join(str(each) for each in value)
+    raise DataError(f"Column '{column}' holds {type(value).__name__}, not text ({where}).", "Choose another column.")
+
+
+def cleaned(rows: Iterable[Row], data: DataConfig, report: CleanReport) -> Iterator[Row]:
+    """The rows with their texts mended and judged by `data.clean`; a row goes where its first text goes."""
+    for row in rows:
+        roles = [role for role in row if role not in ("label", "document")]
+        kept = dict(row)
+        for role in roles:
+            judged = CleanReport()
+            first = role == roles[0]
+            settings = data.clean if first else data.clean.model_copy(update={"near_duplicates": False})
+            pieces = list(clean([readers.Record(row[role])], settings, report if first else judged))
+            kept[role] = "".join(piece.text for piece in pieces)
+            if not kept[role]:
+                if not first:
+                    report.drop(f"{role}: {next(iter(judged.removed), 'empty')}")
+                    report.documents -= 1
+                break
+        else:
+            yield kept
+
+
+class Spool:
+    """Rows in a temporary file, split into a training and a held-out part when all are there."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.count = 0
+        self._file = path.open("w", encoding="utf-8")
+        self._digests: list[bytes] = []
+        self._groups: list[int] = []
+        self._numbers: dict[str, int] = {}
+        self.held: set[int] = set()
+
+    def append(self, row: Row, group: str) -> None:
+        """Add a row; of each group (a label, a document) about the same share is held out."""
+        self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        self._digests.append(
+            hashlib.blake2b("\x1f".join(row.values()).encode("utf-8", "replace"), digest_size=8).digest()
+        )
+        self._groups.append(self._numbers.setdefault(group, len(self._numbers)))
+        self.count += 1
+
+    def split(self, held_out: float) -> None:
+        """Every k-th row of each group is held out, rows alike on the same side; where so few differ that nothing would
+        be held out, alike rows may part."""
+        self._file.close()
+        for alike_together in (True, False):
+            self.held = self._spread(held_out, alike_together)
+            if len(self.held) >= max(1, int(self.count * held_out / 4)):
+                return
+
+    def split_tail(self, held_out: float, by_group: bool) -> None:
+        """The last rows are held out, or every k-th group."""
+        self._file.close()
+        if by_group:
+            chosen = {g for g in range(len(self._numbers)) if int((g + 1) * held_out) > int(g * held_out)}
+            self.held = {index for index, group in enumerate(self._groups) if group in chosen}
+        else:
+            self.held = set(range(int(self.count * (1 - held_out)), self.count))
+
+    def rows(self, held: bool | None = None) -> Iterator[Row]:
+        """The rows of a side, or all."""
+        with self.path.open(encoding="utf-8") as file:
+            for index, line in enumerate(file):
+                if held is None or (index in self.held) == held:
+                    yield json.loads(line)
+
+    def _spread(self, held_out: float, alike_together: bool) -> set[int]:
+        counts: dict[int, int] = {}
+        sides: dict[bytes, bool] = {}
+        held: set[int] = set()
+        for index, (digest, group) in enumerate(zip(self._digests, self._groups, strict=True)):
+            if alike_together and digest in sides:
+                if sides[digest]:
+                    held.add(index)
+                continue
+            place = counts.get(group, 0)
+            counts[group] = place + 1
+            side = int((place + 1) * held_out + 0.5) > int(place * held_out + 0.5)
+            sides[digest] = side
+            if side:
+                held.add(index)
+        return held

@@ -1,0 +1,54 @@
+"""One table to rows, a dict each, whatever its format: CSV and TSV, JSON lines, a JSON list, Parquet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from nbllm.config import DataConfig
+from nbllm.data.members import Member
+from nbllm.data.readers import csv_rows, json_lines, parquet_file, valid_text, whole_text
+from nbllm.errors import DataError
+
+FORMATS = ("csv", "jsonl", "json", "parquet")
+
+
+def table_columns(member: Member, data: DataConfig) -> list[str]:
+    """The names of the columns, from the first lines."""
+    if member.format == "csv":
+        return next(csv_rows(member, data), [])
+    if member.format == "parquet":
+        return list(parquet_file(member).schema_arrow.names)
+    return list(next(table_rows(member, data), {}))
+
+
+def table_rows(member: Member, data: DataConfig) -> Iterator[dict[str, Any]]:
+    """The rows. Raises DataError where a line is none."""
+    if member.format == "csv":
+        rows = csv_rows(member, data)
+        header = next(rows, [])
+        for values in rows:
+            if values:
+                yield dict(zip(header, values, strict=False))
+    elif member.format == "parquet":
+        for batch in parquet_file(member).iter_batches(batch_size=512):
+            yield from batch.to_pylist()
+    elif member.format in ("jsonl", "json"):
+        for number, row in _json_rows(member, data):
+            if not isinstance(row, dict):
+                raise DataError(f"{member.name} row {number:,} is no object.", 'Write {"text": "...", "label": "..."}.')
+            yield {key: valid_text(value) if isinstance(value, str) else value for key, value in row.items()}
+    else:
+        raise DataError(f"{member.name} is no table.", "Give a .csv, .tsv, .jsonl, .json or .parquet file.")
+
+
+def _json_rows(member: Member, data: DataConfig) -> Iterator[tuple[int, Any]]:
+    if member.format == "jsonl":
+        yield from json_lines(member, data)
+        return
+    try:
+        content = json.loads(whole_text(member, data))
+    except (ValueError, RecursionError):
+        raise DataError(f"{member.name} is not JSON.", "For one object a line, use format: jsonl.") from None
+    yield from enumerate(content if isinstance(content, list) else [content], 1)

@@ -1,0 +1,102 @@
+"""How a text begins: the reader of a model, the tokens that it reads first, and the tokenizer that what follows is in.
+
+B sequences, T tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+
+from nbllm.errors import ModelError
+from nbllm.generation.reader import LatentReader, Reader, TargetReader, TextReader
+from nbllm.models.classifier import Classifier
+from nbllm.models.encoder import MaskedModel
+from nbllm.models.encoder_decoder import EncoderDecoder
+from nbllm.models.vae import VAE
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """`first_BT` are read before the first token is drawn; at most `room` tokens can be written (None: any number)."""
+
+    reader: Reader
+    first_BT: torch.Tensor
+    tokenizer: Tokenizer
+    end: int | None
+    room: int | None
+
+    def forbid(self, logits_BV: torch.Tensor) -> torch.Tensor:
+        """The logits with what is never written left out: tokens that stand for nothing a reader could see (unknown,
+        padding, masks), and entries beyond the vocabulary."""
+        never = self._never.to(logits_BV.device)
+        if logits_BV.shape[-1] > self.tokenizer.get_vocab_size():
+            beyond = torch.arange(self.tokenizer.get_vocab_size(), logits_BV.shape[-1], device=logits_BV.device)
+            never = torch.cat((never, beyond))
+        return logits_BV.index_fill(-1, never, -torch.inf) if len(never) else logits_BV
+
+    @cached_property
+    def _never(self) -> torch.Tensor:
+        from nbllm.data.tokenizers import special_ids
+
+        return torch.tensor(sorted(i for i in special_ids(self.tokenizer) if i != self.end), dtype=torch.long)
+
+
+def begin(
+    module: nn.Module,
+    tokenizer: Tokenizer,
+    prompt: str,
+    *,
+    samples: int,
+    count: int,
+    context: int,
+    generator: torch.Generator,
+    target_tokenizer: Tokenizer | None = None,
+    target_context: int | None = None,
+) -> Beginning:
+    """A prompt is gone on from; a source is answered; a VAE draws a point of its latent space and goes on from the
+    prompt there. Raises ModelError for a model that does not write."""
+    from nbllm.data.tokenizers import end_id
+
+    device = device_of(module)
+    ids = tokenizer.encode(prompt, add_special_tokens=False).ids
+    end = end_id(tokenizer)
+    if isinstance(module, MaskedModel):
+        raise ModelError("An encoder that fills in hidden tokens does not write.", 'Use .fill("text with <mask>").')
+    if isinstance(module, Classifier):
+        raise ModelError("A classifier does not write.", "Use .classify(texts).")
+    if isinstance(module, EncoderDecoder) or hasattr(module, "encode_source"):
+        if not ids:
+            raise ModelError("There is no source to go from.", "Give a text, as in .generate('good morning').")
+        out = target_tokenizer or tokenizer
+        begins = end_id(out) or 0
+        room = min(count, target_context or context)
+        source_BS = torch.tensor([[*ids[: context - 1], end or 0]] * samples, device=device)
+        reader: Reader = TargetReader(module, source_BS, room)  # type: ignore[arg-type]
+        return Beginning(reader, torch.tensor([[begins]] * samples, device=device), out, begins, room)
+    if isinstance(module, VAE):
+        z_BZ = torch.randn(samples, module.latent, generator=generator, device=device)
+        return at_point(module, tokenizer, z_BZ, ids[: context - 2], context, count)
+    first_BT = torch.tensor([ids or [end or 0]] * samples, device=device)
+    return Beginning(TextReader(module, context, first_BT.shape[1] + count), first_BT, tokenizer, end, None)
+
+
+def at_point(
+    module: VAE, tokenizer: Tokenizer, z_BZ: torch.Tensor, ids: list[int], context: int, count: int
+) -> Beginning:
+    """A sentence at each of these points, which begins with `ids`."""
+    from nbllm.data.tokenizers import end_id
+
+    end = end_id(tokenizer) or 0
+    first_BT = torch.tensor([[end, *ids]] * len(z_BZ), device=z_BZ.device)
+    room = min(count, context - len(ids))
+    return Beginning(LatentReader(module, z_BZ, len(ids) + room), first_BT, tokenizer, end, room)
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where the module lies."""
+    return next((parameter.device for parameter in module.parameters()), torch.device("cpu"))

@@ -1,0 +1,58 @@
+"""A classifier: any stack, its answer pooled to one vector a text, and a matrix to the labels.
+
+B batch, T tokens, D width, L labels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from nbllm.config import ModelConfig
+from nbllm.models.stack import Stack
+
+
+class Classifier(nn.Module):
+    """tokens_BT (int64) -> logits_BL: for a softmax over the labels, or a sigmoid each."""
+
+    def __init__(self, config: ModelConfig, vocab_size: int, context: int, outputs: int):
+        super().__init__()
+        self.stack = Stack(config, config.stack(), vocab_size, context, causal=not config.bidirectional)
+        self.pool = config.pool if config.pool != "auto" else ("mean" if config.bidirectional else "last")
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(config.width, outputs)
+        self.stack.init_weights(tied=False)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(
+        self,
+        tokens_BT: torch.Tensor,
+        real_BT: torch.Tensor | None = None,
+        segments_BT: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The logits of the labels: logits_BL."""
+        x_BTD, _ = self.stack(tokens_BT, real_BT=real_BT, segments_BT=segments_BT)
+        return self.head(self.dropout(pooled(x_BTD, real_BT, self.pool)))
+
+
+def pooled(x_BTD: torch.Tensor, real_BT: torch.Tensor | None, how: str) -> torch.Tensor:
+    """One vector a row, x_BD, of its real places: the first, the last, their mean, the largest value a unit, or the ends
+    of a two-way layer: what its forward half says at the last place and its backward half at the first."""
+    if real_BT is None:
+        real_BT = torch.ones(x_BTD.shape[:2], dtype=torch.bool, device=x_BTD.device)
+    match how:
+        case "first":
+            return x_BTD[:, 0]
+        case "last":
+            last_B = real_BT.sum(1).clamp(min=1) - 1
+            return x_BTD[torch.arange(x_BTD.shape[0], device=x_BTD.device), last_B]
+        case "ends":
+            half = x_BTD.shape[2] // 2
+            return torch.cat((pooled(x_BTD, real_BT, "last")[:, :half], x_BTD[:, 0, half:]), dim=1)
+        case "max":
+            return x_BTD.masked_fill(~real_BT.unsqueeze(-1), torch.finfo(x_BTD.dtype).min).amax(1)
+        case "mean":
+            real_BT1 = real_BT.unsqueeze(-1).to(x_BTD.dtype)
+            return (x_BTD * real_BT1).sum(1) / real_BT1.sum(1).clamp(min=1)
+    raise AssertionError(how)
