@@ -16,6 +16,7 @@ import torch
 import nbllm
 from nbllm.callbacks import Context, Ended, Evaluation, SaveCheckpoint, Started, Step, commands
 from nbllm.errors import ConfigError, RunError
+from nbllm.objectives.clm import NextToken
 from nbllm.runners import work as work_module
 from nbllm.store import control
 from nbllm.store.folder import RunFolder
@@ -90,10 +91,12 @@ def test_pieces_of_a_cell_work_in_the_worker_and_go_there_again_on_resume(tmp_pa
     }  # fmt: skip
     with pytest.raises(RunError, match=r'@nbllm.objectives.register\("halved"\) first.*objective_halved.py'):
         run.resume(steps=40)
-    nbllm.objectives.register("halved")(object)
+    with pytest.raises(RunError, match=r'@nbllm.objectives.register\("halved"\)'):
+        run.load()
+    nbllm.objectives.register("halved")(NextToken)
     with pytest.raises(RunError, match=r'@nbllm.metrics.register\("confidence"\)'):
         run.resume(steps=40)
-    assert len(run.load().generate("3 sheep", max_tokens=3)) > 0, "to read the model they are not needed"
+    assert len(run.load().generate("3 sheep", max_tokens=3)) > 0, "metrics and callbacks are not needed to read it"
 
 
 def test_one_that_stands_for_a_built_in_is_asked_for_again() -> None:
@@ -203,7 +206,7 @@ def test_a_run_with_callbacks_goes_on_bit_for_bit(at: dict[int, Any]) -> None:
             return {"command": "set", "lr": 1e-3 / event.step}
         return None
 
-    same = {**INLINE, "steps": 40, "dropout": 0.2, "checkpoint_every": 100, "callbacks": ["meddler"]}
+    same = {**INLINE, "steps": 40, "model.dropout": 0.2, "checkpoint_every": 100, "callbacks": ["meddler"]}
     plain = nbllm.train("plain", **{**same, "callbacks": [], "steps": 8})
     at[12] = {"command": "set", "lr": 2e-3}
     whole = nbllm.train("whole", **same)

@@ -221,8 +221,8 @@ def test_a_model_from_a_cell_trains_in_the_worker_and_says_which_cell_to_run(tex
         [sys.executable, str(script), text], capture_output=True, text=True, timeout=SECONDS, cwd=tmp_path
     )
     assert done.stdout.startswith("finished"), done.stdout + done.stderr
-    assert "class Bag" in (nbllm.attach("mine").folder / "model.py").read_text()
-    with pytest.raises(ModelError, match=r'nbllm.models.register\("bagofwords"\).*model.py'):
+    assert "class Bag" in (nbllm.attach("mine").folder / "cells" / "model_bagofwords.py").read_text()
+    with pytest.raises(ModelError, match=r'nbllm.models.register\("bagofwords"\).*model_bagofwords.py'):
         nbllm.load("mine")
 
 
