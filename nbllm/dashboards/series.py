@@ -14,7 +14,7 @@ from nbllm.dashboards.tables import lines, table
 from nbllm.dashboards.tiers import Tier, tier
 from nbllm.handles.readable import readable
 from nbllm.handles.series import Series
-from nbllm.plots.overlay import Chart, colour, png, svg
+from nbllm.plots.overlay import Chart, png, svg
 from nbllm.registry import VIEWS
 
 _LOOK_SECONDS = 1.0
@@ -31,11 +31,8 @@ def show(series: Series) -> None:
 
 def page(series: Series, picture: str | None = None) -> str:
     """Notices, picture and tables as a piece of HTML without script. `picture` is drawn where it is not given."""
-    swatches = {record.name: colour(place) for place, record in enumerate(series.records)}
-    if series.view != "repeats":
-        swatches = {}
     parts = [svg(_chart(series)) if picture is None else picture, lines(series.notices)]
-    parts += [table(readable(frame), caption, swatches=swatches) for caption, frame in series.tables()]
+    parts += [table(readable(frame), caption) for caption, frame in series.tables()]
     parts.append(
         '<p style="margin:4px 0;opacity:.75">To see this again: '
         f"<code>nbllm.{type(series).__name__}.of({series.name!r})</code></p>"

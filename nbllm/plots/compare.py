@@ -65,16 +65,10 @@ def comparison_figure(
                 line=line,
                 opacity=1.0 if curve.held_out else 0.7,
             )
-    axis = {"gridcolor": LINE, "linecolor": LINE, "zeroline": False, "tickcolor": LINE}
-    figure.update_layout(
-        template="none", paper_bgcolor=CLEAR, plot_bgcolor=CLEAR, font={"color": INK, "size": 12}, height=420,
-        autosize=True, hovermode="x unified", hoverlabel={"bgcolor": "#24292F", "font": {"color": "#FFFFFF"}},
-        margin={"l": 64, "r": 16, "t": 84, "b": 48},
-        legend={"orientation": "h", "y": 1.02, "x": 0, "yanchor": "bottom"},
-        xaxis={"title": {"text": X_TITLES[x]}, "exponentformat": _exponent(x), **axis},
-        yaxis={"title": {"text": Y_TITLES[y]}, "type": "log" if log else "linear", **axis},
-        updatemenus=_menus(shown, x, y, log),
-    )  # fmt: skip
+    dressed(figure, X_TITLES[x], Y_TITLES[y])
+    figure.update_layout(height=420, margin={"t": 84}, updatemenus=_menus(shown, x, y, log))
+    figure.update_xaxes(exponentformat=_exponent(x))
+    figure.update_yaxes(type="log" if log else "linear")
     return figure
 
 
@@ -117,6 +111,20 @@ def curves(record: Record, smoothing: float) -> list[Curve]:
             )
         )  # fmt: skip
     return [curve for curve in found if np.isfinite(curve.y["loss"]).any()]
+
+
+def dressed(figure: go.Figure, x_title: str, y_title: str) -> go.Figure:
+    """The figure in quiet ink that stands on light and dark."""
+    axis = {"gridcolor": LINE, "linecolor": LINE, "zeroline": False, "tickcolor": LINE}
+    figure.update_layout(
+        template="none", paper_bgcolor=CLEAR, plot_bgcolor=CLEAR, font={"color": INK, "size": 12}, height=380,
+        autosize=True, hovermode="x unified", hoverlabel={"bgcolor": "#24292F", "font": {"color": "#FFFFFF"}},
+        margin={"l": 64, "r": 16, "t": 44, "b": 48},
+        legend={"orientation": "h", "y": 1.02, "x": 0, "yanchor": "bottom", "traceorder": "normal"},
+    )  # fmt: skip
+    figure.update_xaxes(title={"text": x_title}, **axis)
+    figure.update_yaxes(title={"text": y_title}, **axis)
+    return figure
 
 
 def _curve(record: Record, held_out: bool, x: dict[str, np.ndarray], loss: np.ndarray) -> Curve:

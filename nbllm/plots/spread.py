@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nbllm.plots.compare import CLEAR, INK, LINE, Y_TITLES, curves
+from nbllm.plots.compare import POINTS, Y_TITLES, dressed
+from nbllm.plots.decimate import decimate
 from nbllm.plots.maps import escape
-from nbllm.plots.overlay import Band, Chart, Line, colour
+from nbllm.plots.overlay import Band, Chart, Line
 from nbllm.plots.palette import HELD_OUT, QUIET, TRAIN
 
 if TYPE_CHECKING:
@@ -24,37 +25,55 @@ _SIZE_TITLE = "tokens of training text"
 
 
 def repeats_figure(repeats: Repeats, y: str = "loss") -> go.Figure:
-    """The held-out loss of every seed, thin; the median over them, bold; a band from the lowest to the highest."""
-    import plotly.graph_objects as go
+    """The held-out loss of every seed, thin, and its median, bold, in a band from the lowest to the highest.
 
-    steps, low, middle, high = over_seeds(repeats.records, y)
-    figure = go.Figure()
-    edge: dict[str, Any] = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
+    Beside it the best of each seed, at its own scale: what the table sums up.
+    """
+    from plotly.subplots import make_subplots
+
+    records = repeats.records
+    steps, low, middle, high = over_seeds(records, y)
+    figure = make_subplots(cols=2, column_widths=[0.8, 0.2], horizontal_spacing=0.09)
+    edge: dict[str, Any] = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "col": 1, "row": 1}
     figure.add_scatter(x=steps, y=high, showlegend=False, **edge)
     figure.add_scatter(x=steps, y=low, name="lowest to highest", fill="tonexty", fillcolor=_BAND, **edge)
-    for place, (record, x, values) in enumerate(_held_out(repeats.records, y)):
-        line = {"color": colour(place), "width": 1.2}
-        figure.add_scatter(x=x, y=values, name=escape(record.name), mode="lines", line=line, opacity=0.7)
-    figure.add_scatter(x=steps, y=middle, name="median", mode="lines", line={"color": TRAIN, "width": 3})
-    return _dressed(figure, "step", f"held-out {Y_TITLES[y]}")
+    for place, (record, x, values) in enumerate(_held_out(records, y)):
+        thin_x, thin_y = decimate(x, values, POINTS)
+        figure.add_scatter(
+            x=thin_x, y=thin_y, name="a seed", mode="lines", line={"color": TRAIN, "width": 1}, opacity=0.55,
+            showlegend=place == 0, legendgroup="seeds", col=1, row=1,
+            hovertemplate=f"{escape(record.name)}, step %{{x:,}}: %{{y:.4g}}<extra></extra>",
+        )  # fmt: skip
+    if len(steps):
+        line = {"color": TRAIN, "width": 3}
+        figure.add_scatter(x=steps, y=middle, name="median", mode="lines", line=line, col=1, row=1)
+    measured = [(record, best) for record in records if (best := record.best) is not None]
+    figure.add_box(
+        y=[best[1] if y == "loss" else best[2] for _, best in measured], text=[escape(r.name) for r, _ in measured],
+        boxpoints="all", pointpos=0, jitter=0.4, fillcolor=_BAND, line={"color": TRAIN, "width": 1.2},
+        marker={"color": TRAIN, "size": 6}, name="best of each seed", showlegend=False, col=2, row=1,
+    )  # fmt: skip
+    dressed(figure, "step", f"held-out {Y_TITLES[y]}")
+    figure.update_layout(hovermode="closest")
+    figure.update_xaxes(title={"text": ""}, col=2)
+    figure.update_yaxes(title={"text": ""}, col=2)
+    return figure
 
 
 def repeats_chart(repeats: Repeats) -> Chart:
-    """The same as a still picture."""
-    steps, low, middle, high = over_seeds(repeats.records, "loss")
+    """The curves as a still picture."""
+    records = repeats.records
+    steps, low, middle, high = over_seeds(records, "loss")
     lines = [
-        Line(x, values, colour(place), record.name, width=1.0, opacity=0.7, dots=len(x) == 1)
-        for place, (record, x, values) in enumerate(_held_out(repeats.records, "loss"))
+        Line(x, values, TRAIN, "" if place else "a seed", width=1.0, opacity=0.55, dots=len(x) == 1)
+        for place, (_, x, values) in enumerate(_held_out(records, "loss"))
     ]
-    if len(lines) > 1:
-        lines.append(Line(steps, middle, TRAIN, "median", width=2.4))
+    if len(steps):
+        lines.append(Line(steps, middle, TRAIN, "median", width=2.6))
     best = repeats.table["best_val_loss"]
-    told = (
-        "none measured"
-        if np.isnan(best["median"])
-        else f"median {best['median']:.4g}, standard deviation {best['std']:.2g}"
-    )
-    spoken = f"Held-out loss of {len(repeats)} seeds of {repeats.name}. Best: {told}"
+    told = f"median {best['median']:.4g}, standard deviation {best['std']:.2g}"
+    spoken = f"Held-out loss of {len(repeats)} seeds of {repeats.name}. Best: "
+    spoken += "none measured" if np.isnan(best["median"]) else told
     return Chart(lines, spoken, "step", f"held-out {Y_TITLES['loss']}", [Band(steps, low, high, TRAIN)])
 
 
@@ -67,7 +86,7 @@ def over_seeds(records: Sequence[Record], y: str) -> tuple[np.ndarray, np.ndarra
                 found.setdefault(step, []).append(value)
     several = sorted(step for step, values in found.items() if len(values) > 1)
     rows = [[step, min(found[step]), float(np.median(found[step])), max(found[step])] for step in several]
-    columns = np.array(rows, dtype=np.float64).reshape(-1, 4).T
+    columns = np.array(rows, dtype=np.float64).reshape(-1, 4).T[:, :: max(1, -(-len(rows) // POINTS))]
     return columns[0], columns[1], columns[2], columns[3]
 
 
@@ -81,7 +100,7 @@ def learning_figure(curve: LearningCurve, y: str = "loss") -> go.Figure:
         figure.add_scatter(
             x=size, y=values, name=name, mode="lines+markers", line={"color": ink, "width": width}, marker={"size": 8}
         )
-    figure = _dressed(figure, _SIZE_TITLE, f"held-out {Y_TITLES[y]}")
+    figure = dressed(figure, _SIZE_TITLE, f"held-out {Y_TITLES[y]}")
     figure.update_xaxes(type="log", tickvals=size.tolist(), ticktext=[f"{each:,.0f}" for each in size])
     return figure
 
@@ -115,22 +134,10 @@ def by_size(records: Sequence[Record], y: str) -> tuple[np.ndarray, np.ndarray, 
 
 def _held_out(records: Sequence[Record], y: str) -> list[tuple[Record, np.ndarray, np.ndarray]]:
     """The runs that were measured, with their steps and values."""
-    return [
-        (record, curve.x["step"], curve.y[y])
-        for record in records
-        for curve in curves(record, 0.0)
-        if curve.held_out and np.isfinite(curve.y[y]).any()
-    ]
-
-
-def _dressed(figure: go.Figure, x_title: str, y_title: str) -> go.Figure:
-    """The figure in quiet ink that stands on light and dark."""
-    axis = {"gridcolor": LINE, "linecolor": LINE, "zeroline": False, "tickcolor": LINE}
-    figure.update_layout(
-        template="none", paper_bgcolor=CLEAR, plot_bgcolor=CLEAR, font={"color": INK, "size": 12}, height=380,
-        autosize=True, hovermode="x unified", hoverlabel={"bgcolor": "#24292F", "font": {"color": "#FFFFFF"}},
-        margin={"l": 64, "r": 16, "t": 44, "b": 48},
-        legend={"orientation": "h", "y": 1.02, "x": 0, "yanchor": "bottom"},
-        xaxis={"title": {"text": x_title}, **axis}, yaxis={"title": {"text": y_title}, **axis},
-    )  # fmt: skip
-    return figure
+    found = []
+    for record in records:
+        held = record.metrics.evaluation
+        values = held.array("val_loss") * (1.0 if y == "loss" else record.bits_per_nat)
+        if np.isfinite(values).any():
+            found.append((record, held.array("step").astype(np.float64), values))
+    return found
