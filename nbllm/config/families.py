@@ -86,7 +86,10 @@ FAMILIES: dict[str, Family] = {
 
 def goal_of(objective: Any) -> Goal:
     """What the objective of a configuration wants; one registered in a cell says it by its class's `goal`."""
-    goal = GOALS.get(objective.kind) or getattr(OBJECTIVES.get(objective.kind), "goal", GOALS["clm"])
+    goal = GOALS.get(objective.kind)
+    if goal is None:
+        goal = getattr(OBJECTIVES.get(objective.kind), "goal", GOALS["clm"])
+    assert isinstance(goal, Goal), "an objective says by its `goal` what data it wants"
     pairs = objective.kind == "mlm" and objective.next_sentence
     return replace(goal, data="sentences") if pairs else goal
 

@@ -74,8 +74,8 @@ def _refuse_few(config: RunConfig, spool: Spool, removed: dict[str, int]) -> Non
     if not spool.held or len(spool.held) == spool.count:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in removed.items())
         raise DataError(
-            f"{config.data.source} holds {spool.count:,} examples that can be used{f' ({reasons})' if reasons else ''}, "
-            "and some are to be held out.",
+            f"{config.data.source} holds {spool.count:,} examples of use{f' ({reasons})' if reasons else ''}, and some "
+            "are to be held out.",
             "Give more of them, or a larger data.held_out.",
         )
 
@@ -99,7 +99,7 @@ def _tokenizers(config: RunConfig, spool: Spool, recipe: Recipe) -> tuple[Tokeni
 
 
 def _labels(spool: Spool, several: bool) -> list[str]:
-    """The labels that stand in the data, numbers by their size, others by the alphabet; none where there is no label."""
+    """The labels that stand in the data, numbers by size, others by the alphabet; none where there is no label."""
     found: set[str] = set()
     for row in spool.rows():
         if "label" not in row:

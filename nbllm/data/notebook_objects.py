@@ -83,9 +83,9 @@ def _table(thing: Any, roles: Sequence[str]) -> tuple[str, list[str], Iterator[M
         return "The data set", thing.column_names, _named(thing)
     if isinstance(thing, list | tuple) and thing and all(isinstance(row, dict) for row in thing):
         return "The list", [str(key) for key in thing[0]], iter(thing)
-    if isinstance(thing, list | tuple) and thing and all(isinstance(row, list | tuple) for row in thing):
-        if all(len(row) == len(roles) for row in thing):
-            return "The list", list(roles), (dict(zip(roles, row, strict=True)) for row in thing)
+    tuples = isinstance(thing, list | tuple) and thing and all(isinstance(row, list | tuple) for row in thing)
+    if tuples and all(len(row) == len(roles) for row in thing):
+        return "The list", list(roles), (dict(zip(roles, row, strict=True)) for row in thing)
     raise DataError(
         f"A {kind.removeprefix('builtins.')} is no table with the columns {' and '.join(roles)}.",
         f"Give a DataFrame, a list of dicts, or a list of tuples ({', '.join(roles)}).",

@@ -1,5 +1,5 @@
-"""The order in which training sees its examples: a pure function of the seed and the step, so that a resumed run needs no
-state to go on with the same ones.
+"""The order in which training sees its examples: a pure function of the seed and the step, so that a resumed run
+needs no state to go on with the same ones.
 
 N examples, B of a batch.
 """

@@ -27,14 +27,12 @@ def length_penalty(length: int, alpha: float) -> float:
 
 
 @torch.inference_mode()
-def beam_search(
-    beginning: Beginning, width: int, count: int, *, alpha: float = 0.6, best: int = 1
-) -> list[Hypothesis]:
+def beam_search(beginning: Beginning, width: int, count: int, *, alpha: float = 0.6, best: int = 1) -> list[Hypothesis]:
     """The `best` continuations of at most `count` tokens by their score, sum_l log p(y_l | y_<l) / penalty(L).
 
     Of the `width` likeliest beginnings each is continued by every token, and the likeliest are kept. The search ends
-    when no beam that still grows can pass the best that are complete. A continuation is complete at the end of the text,
-    or at `count` tokens. `beginning` has one row.
+    when no beam that still grows can pass the best that are complete. A continuation is complete at the end of the
+    text, or at `count` tokens. `beginning` has one row.
     """
     reader, end = beginning.reader, beginning.end
     logits_WV = beginning.forbid(reader.read(beginning.first_BT))
@@ -48,7 +46,9 @@ def beam_search(
         logs_WV = logits_WV.float().log_softmax(-1)
         totals = (scores_W[:, None] + logs_WV).flatten()
         values, places = totals.topk(min(2 * width, int((totals > -torch.inf).sum())))
-        rows, tokens, sums = [], [], []
+        rows: list[int] = []
+        tokens: list[int] = []
+        sums: list[float] = []
         for value, place in zip(values.tolist(), places.tolist(), strict=True):
             row, token = divmod(place, vocabulary)
             if token == end:

@@ -6,7 +6,7 @@ B sequences, V vocabulary.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from tokenizers import Tokenizer
@@ -88,10 +88,13 @@ def generate(
         target_tokenizer=target_tokenizer, target_context=target_context,
     )  # fmt: skip
     writers = _writers(beginning, stop, samples, stop_at_eos)
+    scores: Sequence[float | None] = [None] * samples
     if beams:
-        found, scores = _searched(module, beginning, writers, count, max(_count("beams", beams), samples), length_penalty)
+        found, scores = _searched(
+            module, beginning, writers, count, max(_count("beams", beams), samples), length_penalty
+        )
     else:
-        found, scores = _drawn(_tokens(module, beginning, count, sampler, generator), writers), [None] * samples
+        found = _drawn(_tokens(module, beginning, count, sampler, generator), writers)
     seconds = time.perf_counter() - begun
     return [result(prompt, pieces, beginning.tokenizer, seconds, s) for pieces, s in zip(found, scores, strict=False)]
 

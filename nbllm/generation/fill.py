@@ -33,7 +33,9 @@ def fill(module: nn.Module, objective: Any, text: str, *, top: int = 5) -> list[
     tokenizer: Tokenizer = objective.task.tokenizer
     pieces = _cut(text)
     if len(pieces) < 2:
-        raise ModelError("There is no <mask> in the text.", 'Write one where a token is to be filled in: "The <mask> is".')
+        raise ModelError(
+            "There is no <mask> in the text.", 'Write one where a token is to be filled in: "The <mask> is".'
+        )
     ids: list[int] = [] if objective.cls is None else [objective.cls]
     for number, piece in enumerate(pieces):
         ids += [objective.mask] if number else []
@@ -44,7 +46,9 @@ def fill(module: nn.Module, objective: Any, text: str, *, top: int = 5) -> list[
         logits_TV = module(tokens_BT)[0]
     from nbllm.data.tokenizers import special_ids
 
-    logits_TV = logits_TV.index_fill(-1, torch.tensor(sorted(special_ids(tokenizer)), device=logits_TV.device), -torch.inf)
+    logits_TV = logits_TV.index_fill(
+        -1, torch.tensor(sorted(special_ids(tokenizer)), device=logits_TV.device), -torch.inf
+    )
     found = []
     for place in (tokens_BT[0] == objective.mask).nonzero().flatten().tolist():
         likely = logits_TV[place].float().softmax(-1).topk(min(top, logits_TV.shape[-1]))

@@ -139,9 +139,8 @@ class Model:
         from nbllm.generation.latent import decode
 
         with self._threads():
-            found = decode(
-                self.module, self.tokenizer, points, context=self.config.train.context, temperature=temperature, seed=seed
-            )
+            context = self.config.train.context
+            found = decode(self.module, self.tokenizer, points, context=context, temperature=temperature, seed=seed)
         return self._generations(found)
 
     def interpolate(self, first: str, second: str, steps: int = 7) -> list[Generation]:
@@ -198,7 +197,8 @@ class Model:
         task = self.objective.task
         usual: dict[str, Any] = {"context": task.context}
         if goal_of(self.config.objective).head == "target":
-            usual |= {"temperature": 0.0, "target_tokenizer": task.target_tokenizer, "target_context": task.target_context}
+            usual |= {"temperature": 0.0, "target_tokenizer": task.target_tokenizer}
+            usual["target_context"] = task.target_context
         return usual
 
     def _check(self, settings: Mapping[str, Any], function: Any) -> None:

@@ -137,7 +137,7 @@ def cross_attention(module: EncoderDecoder, source_BS: torch.Tensor, target_BT: 
     """
     mixers = module.decoder.crosses()
     if not mixers:
-        raise ModelError("This decoder looks at no source: it has its encoder's last state alone.", "Train with cross: dot")
+        raise ModelError("This decoder has only its encoder's last state to go by.", "Train with model.cross: dot")
     with torch.no_grad(), evaluating(module), inputs(list(mixers)) as found:
         memory, finals = module.encode(source_BS)
         module.decode(target_BT, memory, finals)

@@ -144,7 +144,7 @@ class PlainBlock(nn.Module):
         """Each part by its own rule; a plain convolution has no residual beside it, so its way out is not zero."""
         for part in (self.mixer, self.cross):
             if part is not None:
-                part.init_weights()  # type: ignore[operator]
+                part.init_weights()
                 out = getattr(part, "out", None)
                 if isinstance(out, nn.Linear):
                     nn.init.normal_(out.weight, std=out.in_features**-0.5)

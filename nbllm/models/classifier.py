@@ -37,8 +37,8 @@ class Classifier(nn.Module):
 
 
 def pooled(x_BTD: torch.Tensor, real_BT: torch.Tensor | None, how: str) -> torch.Tensor:
-    """One vector a row, x_BD, of its real places: the first, the last, their mean, the largest value a unit, or the ends
-    of a two-way layer: what its forward half says at the last place and its backward half at the first."""
+    """One vector a row, x_BD, of its real places: the first, the last, their mean, the largest value a unit, or the
+    ends of a two-way layer: what its forward half says at the last place and its backward half at the first."""
     if real_BT is None:
         real_BT = torch.ones(x_BTD.shape[:2], dtype=torch.bool, device=x_BTD.device)
     match how:

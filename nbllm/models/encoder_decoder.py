@@ -1,5 +1,5 @@
-"""An encoder and a decoder (Sutskever et al. 2014): the decoder begins where a recurrent encoder ended, and looks at what
-the encoder has read (Bahdanau et al. 2015; Vaswani et al. 2017) unless `cross` is none.
+"""An encoder and a decoder (Sutskever et al. 2014): the decoder begins where a recurrent encoder ended, and looks at
+what the encoder has read (Bahdanau et al. 2015; Vaswani et al. 2017) unless `cross` is none.
 
 B batch, S source tokens, T target tokens, D width, V target vocabulary.
 """
@@ -85,7 +85,9 @@ class EncoderDecoder(nn.Module):
         stack = self.encoder
         x_BSD = stack.embed(source_BS)
         finals: list[Any] = []
-        for block, bridge in zip(stack.blocks, [*self.bridges, *[None] * len(stack.blocks)], strict=False):
+        bridges: list[Any] = [*self.bridges, *[None] * (len(stack.blocks) - len(self.bridges))]
+        blocks: list[Any] = list(stack.blocks)
+        for block, bridge in zip(blocks, bridges, strict=True):
             if isinstance(bridge, Bridge):
                 begin = BlockState(block.mixer.init_state(x_BSD.shape[0], 0, x_BSD.device, x_BSD.dtype))
                 x_BSD, after = block(x_BSD, real_BT=real_BS, state=begin)

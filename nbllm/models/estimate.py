@@ -168,7 +168,7 @@ def _activations(config: RunConfig, vocab_size: int) -> int:
     """Bytes kept for the backward pass of one micro-batch, counted from what each layer's backward reads."""
     model, head = config.model, GOALS.get(config.objective.kind, GOALS["clm"]).head
     tokens = config.train.batch_size // config.train.accumulate * config.train.context
-    mixers = sum(model.two_stacks(), []) if head in ("target", "latent") else model.stack()
+    mixers = [*model.two_stacks()[0], *model.two_stacks()[1]] if head in ("target", "latent") else model.stack()
     width = model.width
     queries, keys = model.heads * model.head_dim, model.key_heads * model.head_dim
     kept = 0

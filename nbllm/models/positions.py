@@ -5,12 +5,15 @@ T tokens, D width.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import nn
 
 
 def sinusoids(length: int, width: int) -> torch.Tensor:
-    """table_TD (float64) of Vaswani et al. 2017, section 3.5, the sines in the first half and the cosines in the second:
+    """table_TD (float64) of Vaswani et al. 2017, section 3.5, sines in the first half, cosines in the second:
 
     sin(t / 10000^(2i / D)) at unit i, cos of the same at unit D/2 + i
     """
@@ -38,7 +41,7 @@ class Sinusoidal(nn.Module):
                 self.register_buffer("table", longer.to(self.table.device, self.table.dtype), persistent=False)
         return self.table[start : start + count]
 
-    def _apply(self, fn, recurse: bool = True):  # type: ignore[no-untyped-def]
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Any:
         # `module.double()` would widen numbers already rounded to float32: compute them anew instead.
         super()._apply(fn, recurse)
         table = sinusoids(self.table.shape[0], self.width)

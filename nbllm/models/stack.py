@@ -20,7 +20,6 @@ from nbllm.models.mixers.conv import Conv
 from nbllm.models.mixers.cross import CrossAttention
 from nbllm.models.mixers.gru import GRU
 from nbllm.models.mixers.lstm import LSTM
-from nbllm.models.mixers.recurrent import Recurrent
 from nbllm.models.mixers.rnn import RNN
 from nbllm.models.norm import norm
 from nbllm.models.positions import Learned, Sinusoidal
@@ -137,16 +136,15 @@ class Stack(nn.Module):
         """The state before any token, with room for `length` tokens; `memory` is what the blocks will look at."""
         weight = self.embedding.weight
         blocks: list[BlockState | None] = []
-        for block in self.blocks:
-            mixer: Any = block.mixer
-            state = mixer.init_state(batch, length, weight.device, weight.dtype)
+        for block in self._blocks():
+            state = block.mixer.init_state(batch, length, weight.device, weight.dtype)
             blocks.append(BlockState(state, block.cross.remember(memory) if block.cross is not None else None))
         return State(blocks)
 
     def select(self, state: State, rows_B: torch.Tensor) -> State:
         """The state of these rows of its batch, in this order."""
         blocks: list[BlockState | None] = []
-        for block, before in zip(self.blocks, state.blocks, strict=True):
+        for block, before in zip(self._blocks(), state.blocks, strict=True):
             if before is None:
                 blocks.append(None)
                 continue
@@ -156,11 +154,14 @@ class Stack(nn.Module):
 
     def mixers(self) -> list[Mixer]:
         """The mixer of each block, lowest first."""
-        return [block.mixer for block in self.blocks]  # type: ignore[misc]
+        return [block.mixer for block in self._blocks()]
 
     def crosses(self) -> list[CrossAttention]:
         """The cross-attentions, lowest first."""
-        return [block.cross for block in self.blocks if block.cross is not None]  # type: ignore[misc]
+        return [block.cross for block in self._blocks() if block.cross is not None]
+
+    def _blocks(self) -> list[Any]:
+        return list(self.blocks)
 
     @property
     def unbounded(self) -> bool:
@@ -177,12 +178,12 @@ class Stack(nn.Module):
         nn.init.normal_(self.embedding.weight, std=std)
         if self.segment_embedding is not None:
             nn.init.normal_(self.segment_embedding.weight, std=EMBEDDING_STD)
-        for block in self.blocks:
-            block.init_weights()  # type: ignore[operator]
+        for block in self._blocks():
+            block.init_weights()
 
 
 class Head(nn.Module):
-    """x (..., D) -> logits (..., V): by the embedding's own weights where `tied`, else by a matrix that begins at zero."""
+    """x (..., D) -> logits (..., V): by the embedding's weights where `tied`, else by a matrix that begins at zero."""
 
     def __init__(self, config: ModelConfig, vocab_size: int, stack: Stack):
         super().__init__()
@@ -217,14 +218,3 @@ def _block(mixer: Mixer, cross: Mixer | None, name: str, config: ModelConfig) ->
     if config.plain:
         return PlainBlock(mixer, cross, config)
     return Block(mixer, cross, config, config.mlp_of(name))
-
-
-def recurrent_state(stack: Stack, finals: list[Any]) -> State:
-    """A state for `stack` whose recurrent blocks begin with `finals`; the others begin afresh, their tokens not cached.
-
-    It serves training and is filled up for generation by `init_state`.
-    """
-    blocks: list[BlockState | None] = []
-    for mixer, final in zip(stack.mixers(), finals, strict=True):
-        blocks.append(BlockState(final) if isinstance(mixer, Recurrent) and final is not None else None)
-    return State(blocks)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nbllm.config import GOALS, Goal
 from nbllm.models.vae import kl_to_prior
@@ -20,7 +20,7 @@ from nbllm.objectives.mlm import _encodings
 
 
 class Elbo(Objective):
-    """The negative evidence lower bound (Kingma and Welling 2014), in nats a token (n tokens of a sentence and its end):
+    """The negative evidence lower bound (Kingma and Welling 2014), in nats a token (n of a sentence and its end):
 
         loss = (-log p(x | z) + beta KL(q(z | x) || N(0, 1))) / n         z ~ q(z | x)
 
@@ -51,7 +51,7 @@ class Elbo(Objective):
         return {"text": self.task.tokenizer.decode(example["tokens"].tolist())}
 
     def collate(self, examples: Any, rng: np.random.Generator) -> Batch:
-        """tokens_BT and real_BT for the encoder; inputs_BT with hidden words and targets_BT for the decoder; noise_BZ."""
+        """tokens_BT and real_BT for the encoder, inputs_BT, draws_BT and targets_BT for the decoder, noise_BZ."""
         end = self.task.end
         tokens, real = padded([e["tokens"] for e in examples], end)
         inputs, _ = padded([np.append([end], e["tokens"]) for e in examples], end)
@@ -61,13 +61,13 @@ class Elbo(Objective):
         draws[:, 0] = 1.0
         return {"tokens": tokens, "real": real, "inputs": inputs, "targets": targets, "noise": noise, "draws": draws}
 
-    def predict(self, module: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    def predict(self, module: Any, batch: Batch) -> tuple[Tensor, Tensor]:
         """Every token and every end, decoded from the mean of the posterior."""
         logits_BTV = module.decode(batch["inputs"], module.encode(batch["tokens"], batch["real"])[0])
         counts_BT = batch["targets"] != IGNORED
         return logits_BTV[counts_BT], batch["targets"][counts_BT]
 
-    def loss(self, module: nn.Module, batch: Batch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, module: Any, batch: Batch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         config = self.task.config
         mean_BZ, log_var_BZ = module.encode(batch["tokens"], batch["real"])
         z_BZ = mean_BZ + batch["noise"].to(mean_BZ.dtype) * (0.5 * log_var_BZ).exp()
@@ -87,7 +87,7 @@ class Elbo(Objective):
         loss = reconstruction + beta * paid * sentences / tokens
         return loss, {"reconstruction": reconstruction.detach() * tokens / sentences, "kl": kl.detach()}
 
-    def measures(self, module: nn.Module, batch: Batch) -> dict[str, tuple[float, float]]:
+    def measures(self, module: Any, batch: Batch) -> dict[str, tuple[float, float]]:
         """Reconstruction and KL in nats a sentence, and how many units of the latent say something (KL over 0.01)."""
         _, told = self.loss(module, batch, 0)
         mean_BZ, log_var_BZ = module.encode(batch["tokens"], batch["real"])

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nbllm.config import GOALS, Goal
 from nbllm.objectives.base import (
@@ -52,7 +52,7 @@ class Masked(Objective):
         self.words = _Words(task)
 
     def encode(self, rows: Sequence[Row]) -> list[Example | None]:
-        """tokens and document (a number, in a list of one) a sentence; sentences are cut to what half a pair may hold."""
+        """tokens and document (a number, in a list of one) a sentence; cut to what half a pair may hold."""
         most = max(1, (self.task.context - 3) // 2)
         found: list[Example | None] = []
         for row, encoding in zip(rows, _encodings(self.task, rows), strict=True):
@@ -80,7 +80,7 @@ class Masked(Objective):
         follows = torch.tensor([int(example["other"][0]) for example in examples])
         return {**batch, "segments": segments, "real": real, "follows": follows}
 
-    def predict(self, module: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    def predict(self, module: Any, batch: Batch) -> tuple[Tensor, Tensor]:
         """The hidden places alone: the head runs on nothing else where the module lets it."""
         hidden_BT = batch["targets"] != IGNORED
         if hasattr(module, "hidden"):
@@ -89,7 +89,7 @@ class Masked(Objective):
         logits_BTV = module(batch["tokens"], batch.get("real"), batch.get("segments"))
         return logits_BTV[hidden_BT], batch["targets"][hidden_BT]
 
-    def loss(self, module: nn.Module, batch: Batch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, module: Any, batch: Batch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The hidden tokens' loss, with the pair's added where there are pairs; and the accuracies."""
         if not self.pairs:
             logits_NV, targets_N = self.predict(module, batch)
@@ -104,11 +104,11 @@ class Masked(Objective):
             "next_sentence_accuracy": _accuracy(pair_B2, batch["follows"]),
         }
 
-    def measures(self, module: nn.Module, batch: Batch) -> dict[str, tuple[float, float]]:
+    def measures(self, module: Any, batch: Batch) -> dict[str, tuple[float, float]]:
         """Accuracy on the hidden tokens, their loss alone, and accuracy on the pairs."""
         logits_NV, targets_N = self.predict(module, batch)
         count = len(targets_N)
-        found = {
+        found: dict[str, tuple[float, float]] = {
             "masked_accuracy": (float((logits_NV.argmax(-1) == targets_N).sum()), count),
             "masked_loss": (float(cross_entropy(logits_NV, targets_N)) * count, count),
         }
@@ -135,7 +135,8 @@ class Masked(Objective):
     def _joined(self, example: Example) -> tuple[np.ndarray, np.ndarray]:
         """<cls> first <sep> second <sep>, and to which of the two each token belongs."""
         first, second = example["first"], example["second"]
-        ids = np.concatenate(([self.cls], first, [self.sep], second, [self.sep]))
+        cls, sep = np.array([self.cls or 0]), np.array([self.sep or 0])
+        ids = np.concatenate((cls, first, sep, second, sep))
         return ids, np.concatenate((np.zeros(len(first) + 2, dtype=np.int64), np.ones(len(second) + 1, dtype=np.int64)))
 
 
@@ -157,16 +158,16 @@ class NextSentence(Masked):
         shown = torch.where(batch["targets"] == IGNORED, batch["tokens"], batch["targets"])
         return {"tokens": shown, "segments": batch["segments"], "real": batch["real"], "targets": batch["follows"]}
 
-    def predict(self, module: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    def predict(self, module: Any, batch: Batch) -> tuple[Tensor, Tensor]:
         """One answer a pair: 0 follows, 1 is from elsewhere."""
         x_BTD = module.hidden(batch["tokens"], batch["real"], batch["segments"])
         return module.pair_head(x_BTD), batch["targets"]
 
-    def loss(self, module: nn.Module, batch: Batch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, module: Any, batch: Batch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         logits_B2, targets_B = self.predict(module, batch)
         return cross_entropy(logits_B2, targets_B), {"next_sentence_accuracy": _accuracy(logits_B2, targets_B)}
 
-    def measures(self, module: nn.Module, batch: Batch) -> dict[str, tuple[float, float]]:
+    def measures(self, module: Any, batch: Batch) -> dict[str, tuple[float, float]]:
         logits_B2, targets_B = self.predict(module, batch)
         return {"next_sentence_accuracy": (float((logits_B2.argmax(-1) == targets_B).sum()), len(targets_B))}
 
@@ -249,7 +250,7 @@ def _pair(store: Any, index: int, context: int, rng: np.random.Generator) -> Exa
 
 
 def _stretch(store: Any, index: int, room: int) -> tuple[np.ndarray, int]:
-    """Whole sentences of one document from `index` on, as many as have room, at least one; and the place behind them."""
+    """Whole sentences of one document from `index` on, as many as fit, at least one, and the place behind."""
     document = int(store[index]["document"][0])
     parts = [store[index]["tokens"]]
     size, after = len(parts[0]), index + 1
@@ -273,7 +274,7 @@ def _accuracy(logits_NV: Tensor, targets_N: Tensor) -> Tensor:
     return (logits_NV.argmax(-1) == targets_N).float().mean()
 
 
-def _pair_accuracy(module: nn.Module, batch: Batch) -> tuple[float, float]:
-    x_BTD = module.hidden(batch["tokens"], batch["real"], batch["segments"])  # type: ignore[operator]
-    answers_B = module.pair_head(x_BTD).argmax(-1)  # type: ignore[operator]
+def _pair_accuracy(module: Any, batch: Batch) -> tuple[float, float]:
+    x_BTD = module.hidden(batch["tokens"], batch["real"], batch["segments"])
+    answers_B = module.pair_head(x_BTD).argmax(-1)
     return float((answers_B == batch["follows"]).sum()), len(answers_B)

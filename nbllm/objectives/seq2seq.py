@@ -26,8 +26,8 @@ class Translate(Objective):
         loss = -1/N * sum_n log p(y_n | y_{<n}, x)
 
     With `label_smoothing` e the answer is 1 - e on y_n and e spread evenly (Szegedy et al. 2016). With
-    `scheduled_sampling` p a share of the target tokens that the decoder reads, rising to p over 1,000 steps, is what the
-    model itself held likeliest in a first pass (Bengio et al. 2015; the parallel form of Mihaylova and Martins 2019).
+    `scheduled_sampling` p a share of the target tokens that the decoder reads, rising to p over 1,000 steps, is what
+    the model itself held likeliest in a first pass (Bengio et al. 2015; in parallel, Mihaylova and Martins 2019).
     """
 
     goal: ClassVar[Goal] = GOALS["seq2seq"]

@@ -44,7 +44,8 @@ def prepare(folder: RunFolder, config: RunConfig, reporter: Reporter) -> dict[st
     cache = user_folder("tokens") if config.data.cache else None
     base = _base(folder, config.data.source)
     parent = initial.tokenizer_of(folder)
-    report = {**data_prepare.prepare(config, base, folder.path, cache, progress, recipe(config), parent), "complete": True}
+    report = data_prepare.prepare(config, base, folder.path, cache, progress, recipe(config), parent)
+    report["complete"] = True
     write_json(folder.data / "report.json", report)
     if report.get("labels") and config.objective.labels != report["labels"]:
         config.objective.labels = report["labels"]  # found in the data: from now on part of what the run is

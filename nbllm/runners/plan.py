@@ -39,8 +39,8 @@ def configure(layers: Layers) -> RunConfig:
     cap = os.environ.get("NBLLM_QUICK_STEPS")
     if cap:  # notebooks and README examples in tests: the same cells, cut short
         steps = min(config.train.steps or int(cap), int(cap))
-        settings = {**config.train.model_dump(), "tokens": None, "epochs": None, "minutes": None, "steps": steps}
-        config.train = type(config.train).model_validate(settings)
+        short = {**config.train.model_dump(), "tokens": None, "epochs": None, "minutes": None, "steps": steps}
+        config.train = type(config.train).model_validate(short)
     return config
 
 

@@ -18,7 +18,7 @@ SHOWN = 3  # rows of a table
 
 
 def sampler(module: nn.Module, objective: Objective, config: RunConfig, corpus: Corpus) -> Sampler | None:
-    """A function from the step to (prompt, text) pairs, drawn the same way every time; None where nothing can be shown."""
+    """A function from the step to (prompt, text) pairs, drawn alike every time; None where nothing can be shown."""
     kinds: dict[str, Callable[..., Sampler]] = {
         "next": _writes, "target": _answers, "masked": _fills, "labels": _labels, "latent": _dreams,
     }  # fmt: skip

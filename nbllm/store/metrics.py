@@ -94,7 +94,7 @@ class Metrics:
 
         train = _frame(self.train)
         evaluation = _frame(self.evaluation).drop(columns=["seconds", "tokens"], errors="ignore")
-        # What both measure is told apart as the losses are: `kl` of the training batches, `val_kl` of the held-out text.
+        # What both measure is told apart as the losses are: `kl` of the batches, `val_kl` of the held-out text.
         evaluation = evaluation.rename(columns={name: f"val_{name}" for name in evaluation if name in train})
         joined = train.join(evaluation, how="outer") if len(evaluation) else train
         first = [

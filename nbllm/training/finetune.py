@@ -1,8 +1,8 @@
 """Which parameters learn when a model that was trained before goes on learning, and how fast each.
 
-    freeze           those that never do, by patterns of their names
-    layer_rates      lower blocks more slowly (Howard and Ruder 2018, "ULMFiT": discriminative fine-tuning)
-    unfreeze_steps   from the top block down, one more every so many steps (gradual unfreezing, the same paper)
+freeze           those that never do, by patterns of their names
+layer_rates      lower blocks more slowly (Howard and Ruder 2018, "ULMFiT": discriminative fine-tuning)
+unfreeze_steps   from the top block down, one more every so many steps (gradual unfreezing, the same paper)
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def freeze(module: nn.Module, patterns: Sequence[str]) -> list[str]:
     for pattern in patterns:
         fits = [name for name in named if fnmatchcase(name, pattern)]
         if not fits:
-            raise ConfigError(f"No parameter fits train.freeze '{pattern}'.", did_you_mean(pattern, named) or _names(named))
+            hint = did_you_mean(pattern, named) or f"Names look like {', '.join(list(named)[:4])}."
+            raise ConfigError(f"No parameter fits train.freeze '{pattern}'.", hint)
         frozen += fits
     for name in frozen:
         named[name].requires_grad_(False)
@@ -71,8 +72,3 @@ def _depths(module: nn.Module) -> dict[str, int]:
 
 def _above_blocks(name: str) -> bool:
     return not _BLOCK.match(name) and not any(part in name for part in _INPUT)
-
-
-def _names(named: Sequence[str] | dict[str, object]) -> str:
-    shown = list(named)[:4]
-    return f"Names look like {', '.join(shown)}."

@@ -87,8 +87,8 @@ class Progress:
 
 @dataclass
 class Training:
-    """What the loop works with. `batch(step)` is the batch of that step, a pure function of it; `measure`, where there is
-    one, tells more of the held-out examples at each evaluation (metrics of the user's own, dead units)."""
+    """What the loop works with. `batch(step)` is the batch of that step, a pure function of it; `measure`, where
+    there is one, tells more of the held-out examples at each evaluation (metrics of the user's own, dead units)."""
 
     module: nn.Module
     optimizers: Optimizers

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nbllm.errors import one_line
+from nbllm.models.evaluating import evaluating
 from nbllm.objectives.base import IGNORED
 from nbllm.training.checkpoint import generator_states, set_generator_states
 
@@ -45,12 +46,10 @@ def measure(
     """
     if not metrics:
         return {}
-    was_training = module.training
     generators = generator_states(module)  # a metric that draws changes nothing in the training
-    module.eval()
     sums = dict.fromkeys(metrics, 0.0)
     positions = 0
-    try:
+    with evaluating(module):
         for batch in batches:
             logits_NV, targets_N = objective.predict(module, batch)
             if targets_N.dtype == torch.int64 and bool((targets_N == IGNORED).any()):
@@ -65,8 +64,6 @@ def measure(
                 except Exception as error:
                     del metrics[name]
                     say(f"metric '{name}' is switched off: {one_line(f'{type(error).__name__}: {error}')}")
-    finally:
-        module.train(was_training)
-        set_generator_states(generators, module)
+    set_generator_states(generators, module)
     means = {name: sums[name] / max(positions, 1) for name in metrics}
     return {name: mean for name, mean in means.items() if math.isfinite(mean)}

@@ -1,7 +1,7 @@
 """Weights of one model put into another: the same head or a new one, one stack into the half of two that fits.
 
-    stack.*  <->  encoder.* or decoder.*       a language model becomes a decoder, an encoder an encoder
-    embeddings and heads with more rows        the rows that both have
+stack.*  <->  encoder.* or decoder.*       a language model becomes a decoder, an encoder an encoder
+embeddings and heads with more rows        the rows that both have
 """
 
 from __future__ import annotations
