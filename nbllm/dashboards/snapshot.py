@@ -119,9 +119,10 @@ class Snapshot:
     """The display that holds the picture: sent first by `show`, then by `offer` from the follower's thread.
 
     Beside live widgets it is sent when the state changes (a pause, the end), after a cell where the last is ten seconds
-    old, and once a minute; oftener in the first minutes, so that a restarted kernel leaves no empty picture. Where nothing else can be shown (`alone`), every two seconds at first and ever slower in a
-    long run, so that an hour unseen stays small, and without the PNG in between; and at the end of each cell, since
-    nbclient and its like take updates only while a cell runs.
+    old, and once a minute; oftener in the first minutes, so that a restarted kernel leaves no empty picture. Where
+    nothing else can be shown (`alone`), every two seconds at first and ever slower in a long run, so that an hour
+    unseen stays small, and without the PNG in between; and at the end of each cell, since nbclient and its like take
+    updates only while a cell runs.
     """
 
     def __init__(self, alone: bool):

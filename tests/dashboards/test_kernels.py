@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
+import queue
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 from jupyter_client.manager import start_new_kernel
 
+from nbllm.store.status import read_status
 from tests.kernel import execute, notebook_of
 
 pytestmark = pytest.mark.timeout(180)
@@ -26,8 +29,12 @@ WAIT = """\
 import time
 from nbllm.store.status import read_status
 while read_status(pathlib.Path({folder!r}) / "status.json").state != "finished":
-    time.sleep(0.1)
-time.sleep(2)"""
+    time.sleep(0.01)"""
+STEP = """\
+import time
+from nbllm.store.status import read_status
+while read_status(pathlib.Path({folder!r}) / "status.json").step < {step}:
+    time.sleep(0.01)"""
 
 
 def writing(folder: Path, steps: int, hertz: int) -> subprocess.Popen[bytes]:
@@ -64,6 +71,42 @@ def test_an_executed_notebook_keeps_the_last_state(tmp_path: Path, checkout: Non
     assert data["text/plain"].startswith("story: finished, step 150 / 150")
     assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
     assert notebook.cells[1].outputs == []
+
+
+def test_a_run_that_goes_on_after_the_last_cell_is_kept_as_it_was_then(tmp_path: Path, checkout: None) -> None:
+    folder = tmp_path / "story"
+    process = writing(folder, steps=100_000, hertz=50)
+    try:
+        cells = [SHOW.format(folder=str(folder)), STEP.format(folder=str(folder), step=200)]
+        notebook = execute(notebook_of(cells), tmp_path)
+    finally:
+        process.terminate()
+        process.wait(10)
+    data = next(output["data"] for output in notebook.cells[0].outputs if "data" in output)
+    assert int(data["text/plain"].split("step ")[1].split(" /")[0]) >= 200
+    assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
+
+
+def test_a_kernel_that_is_shut_down_leaves_the_picture_of_now(tmp_path: Path, checkout: None) -> None:
+    folder = tmp_path / "story"
+    process = writing(folder, steps=100_000, hertz=50)
+    kernel, client = start_new_kernel(kernel_name="python3", env={**os.environ, "NBLLM_DISPLAY": "widget"})
+    try:
+        client.execute_interactive(SHOW.format(folder=str(folder)), timeout=60, output_hook=lambda message: None)
+        asked = read_status(folder / "status.json").step
+        client.shutdown()
+        pictures = []
+        with contextlib.suppress(queue.Empty):  # the kernel is gone
+            while True:
+                message = client.get_iopub_msg(timeout=5)
+                if message["msg_type"] == "update_display_data":
+                    pictures.append(message["content"]["data"])
+        assert int(pictures[-1]["text/plain"].split("step ")[1].split(" /")[0]) >= asked
+    finally:
+        client.stop_channels()
+        kernel.shutdown_kernel(now=True)
+        process.terminate()
+        process.wait(10)
 
 
 def test_where_no_page_speaks_the_picture_moves_in_the_widgets_place(tmp_path: Path, checkout: None) -> None:

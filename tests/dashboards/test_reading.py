@@ -114,6 +114,65 @@ def test_another_run_in_the_same_folder_is_noticed(tmp_path: Path) -> None:
     assert follower.feed.values["samples"] == []
 
 
+def test_another_run_in_the_very_same_file_is_noticed(tmp_path: Path) -> None:
+    """A file system may give the new file the number of the old one, and it may be the longer one when it is seen."""
+    folder = tmp_path / "r"
+    Writer(folder).until(20).close()
+    follower = Follower(RunFolder(folder))
+    follower.look()
+    other = b"".join(
+        json.dumps({"t": 2.0e9, **step_event(step), "loss": 1.0}).encode() + b"\n" for step in range(1, 101)
+    )
+    with open(folder / "metrics.jsonl", "r+b") as file:
+        file.write(other)
+    follower.look()
+    assert follower.watch.metrics.train.columns["loss"] == [1.0] * 100
+
+
+def test_an_end_is_never_seen_without_what_it_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker writes its last step and its end while the folder is being read."""
+    with RunFolder(tmp_path / "r").writing():
+        writer = Writer(tmp_path / "r").until(30)
+        watch = Watch(writer.run)
+        watch.look()
+        read = watch._look_metrics
+
+        def then_ends() -> bool:
+            found = read()
+            if writer.state.state != "finished":
+                writer.until(31, start=31)
+                writer.status("finished")
+            return found
+
+        monkeypatch.setattr(watch, "_look_metrics", then_ends)
+        for _ in range(3):
+            monkeypatch.setattr(watch, "_lock_looked", -10.0)
+            watch.look()
+            if watch.status.state == "finished":
+                assert watch.metrics.train.steps[-1] == 31
+    assert watch.status.state == "finished"
+
+
+def test_a_run_that_is_deleted_keeps_what_was_seen_of_it(tmp_path: Path) -> None:
+    folder = tmp_path / "r"
+    writer = Writer(folder).until(60)
+    writer.status("finished")
+    writer.close()
+    follower = Follower(RunFolder(folder))
+    follower.look()
+    assert follower.feed.values["status"]["advice"] == ""
+    RunFolder(folder).delete()
+    follower.look()
+    status = follower.feed.values["status"]
+    assert (status["state"], status["step"], status["error"]["message"]) == ("finished", 60, "")
+    assert "deleted or renamed" in status["advice"]
+    assert steps_shown(follower.feed) == list(range(1, 61))
+    Writer(folder).until(5).close()
+    follower.look()
+    assert steps_shown(follower.feed) == list(range(1, 6))
+    assert follower.feed.values["status"]["advice"] == ""
+
+
 def test_a_dead_worker_is_lost(tmp_path: Path) -> None:
     with RunFolder(tmp_path / "r").writing():
         Writer(tmp_path / "r").until(5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -46,6 +47,9 @@ class Noted:
         self.steps: list[int] = []
         self.threads: set[str] = set()
         self.news = threading.Event()
+
+    def settle(self, feed: Feed, last: bool) -> None:
+        self.offer(feed)
 
     def offer(self, feed: Feed) -> None:
         self.steps.append(feed.values["status"]["step"])
@@ -217,6 +221,28 @@ def test_one_thread_serves_all_views_and_ends_with_the_run(writer: Writer, monke
     until(lambda: not follower.running)
 
 
+def test_a_folder_that_cannot_be_read_for_a_moment_does_not_end_the_following(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = Follower(writer.run)
+    follower.look()
+    writer.until(31, start=31)
+    look = follower.watch.look
+    faults = [PermissionError("another has it open"), FileNotFoundError("just deleted")]
+
+    def sometimes() -> set[str]:
+        if faults:
+            raise faults.pop()
+        return look()
+
+    monkeypatch.setattr(follower.watch, "look", sometimes)
+    view = Noted()
+    follower.add(view)
+    until(lambda: view.steps and view.steps[-1] == 31)
+    follower.remove(view)
+    until(lambda: not follower.running)
+
+
 def test_a_view_that_fails_does_not_stop_the_others(writer: Writer, caplog: pytest.LogCaptureFixture) -> None:
     class Fails(Noted):
         def offer(self, feed: Feed) -> None:
@@ -296,6 +322,67 @@ def test_the_picture_alone_moves_ever_slower_and_stays_under_ten_megabytes_an_ho
             assert 9 <= len(sent) <= 12
     assert 200 < len(sent) < 700
     assert sum(sent) < 10_000_000
+
+
+def test_last_words_after_the_end_are_in_the_picture(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[dict[str, str]] = []
+    shown = snapshot.Snapshot(alone=False)
+    monkeypatch.setattr(shown, "_publish", lambda data, update: sent.append(data))
+    follower = Follower(writer.run)
+    follower.look()
+    shown.show(follower.watch)
+    follower._views.append(shown)
+    follower.look()
+    assert len(sent) == 1
+    writer.status("finished")
+    monkeypatch.setattr(follower.watch, "_lock_looked", 0.0)
+    follower.look()
+    follower.look()
+    assert len(sent) == 2
+    writer.sample(30, "", "the very last words")
+    writer.samples.sync()
+    follower.look()
+    follower.look()
+    assert len(sent) == 3
+    assert "the very last words" in sent[-1]["text/html"]
+
+
+def test_a_live_picture_is_young_in_a_young_run_and_a_minute_old_at_most(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("nbllm.dashboards.snapshot.time.monotonic", clock)
+    monkeypatch.setattr("nbllm.dashboards.snapshot.bundle", lambda watch, with_png=True: {})
+    shown = snapshot.Snapshot(alone=False)
+    sent: list[float] = []
+    monkeypatch.setattr(shown, "_publish", lambda data, update: sent.append(clock.now))
+    follower = Follower(writer.run)
+    follower.look()
+    shown.show(follower.watch)
+    for second in range(3600):
+        clock.now = float(second)
+        shown.offer(follower.feed)
+    gaps = [b - a for a, b in itertools.pairwise(sent)]
+    assert sent[:2] == [0.0, 5.0]
+    assert max(gaps) <= 60
+    assert len(sent) < 70
+    writer.step(31)
+    writer.metrics.sync()
+    follower.look()
+    clock.now = sent[-1] + 9
+    shown.settle(follower.feed, last=False)
+    assert clock.now not in sent
+    clock.now += 2
+    shown.offer(follower.feed)
+    assert sent[-1] == clock.now, "a cell was run, and the last picture was ten seconds old"
+    clock.now += 1
+    shown.settle(follower.feed, last=True)
+    assert sent[-1] == clock.now - 1, "nothing is new: nothing is sent when the kernel ends"
+    writer.step(32)
+    writer.metrics.sync()
+    follower.look()
+    shown.settle(follower.feed, last=True)
+    assert sent[-1] == clock.now
 
 
 def test_lines_where_there_is_no_kernel(writer: Writer, capsys: pytest.CaptureFixture[str]) -> None:
