@@ -92,6 +92,18 @@ def test_short_forms() -> None:
     assert resolve([("call", {"train.context": 32, "seed": 5})]).train.seed == 5
 
 
+def test_lists_are_words_parted_by_commas_on_a_line_and_yaml_in_a_body() -> None:
+    config = resolve(
+        [("cell body", {"train": {"metrics": ["accuracy", "top5"]}}), ("line", {"metrics": "accuracy, top5"})]
+    )
+    assert config.train.metrics == ["accuracy", "top5"]
+    assert RunConfig.from_yaml(config.to_yaml()).train.metrics == ["accuracy", "top5"]
+    assert resolve([("nbllm.yaml", {"loggers": "wandb"}), ("line", {"loggers": ""})]).train.loggers == []
+    assert resolve([("call", {"loggers": "tensorboard,tensorboard"})]).train.loggers == ["tensorboard"]
+    with pytest.raises(ConfigError, match=r"train.metrics is \['accuracy'\] in the cell body and 'top5' in the line"):
+        resolve([("cell body", {"metrics": ["accuracy"]}), ("line", {"train.metrics": "top5"})])
+
+
 WRONG = {
     "unknown section": ({"modle": {}}, "'modle'", "'model'"),
     "unknown key": ({"train": {"batchsize": 3}}, "'batchsize' in train", "'batch_size'"),
@@ -105,6 +117,10 @@ WRONG = {
     "size": ({"size": "tinny"}, "size 'tinny'", "'tiny'"),
     "model": ({"model": "transfomer"}, "model 'transfomer'", "'transformer'"),
     "tokenizer": ({"tokenizer": "chars"}, "tokenizer 'chars'", "'char'"),
+    "metric": ({"metrics": "accuracy,acuracy"}, "metric 'acuracy'", "'accuracy'"),
+    "callback": ({"callbacks": ["diary"]}, "no callback 'diary'", '@nbllm.callbacks.register("diary")'),
+    "logger": ({"loggers": "tensorbord"}, "logger 'tensorbord'", "'tensorboard'"),
+    "number as a list": ({"metrics": 3}, "train.metrics is 3", "accuracy"),
     "objective": ({"objective": "clmm"}, "objective 'clmm'", "'clm'"),
     "two budgets": ({"steps": 3, "minutes": 1}, "steps and minutes are both given", "Keep one"),
     "device": ({"device": "gpu"}, "'gpu' is no device", "cuda"),

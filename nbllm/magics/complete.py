@@ -156,7 +156,7 @@ def _assignments(command: Command, fragment: str) -> list[str]:
 
 def _in_body(before: str) -> Offer:
     """Keys and choices in the YAML of a cell."""
-    value = re.search(r"(?:^|[\s{,])([\w.]+):\s+([^\s{},]*)$", before)
+    value = re.search(r"(?:^|[\s{,])([\w.]+):\s+(?:\[(?:[^\]]*[,\s])?)?([^\s{},\[]*)$", before)
     if value:
         leaf = _body_leaf(before, value[1])
         return _matching(_values(leaf, value[2]) if leaf else [], value[2])

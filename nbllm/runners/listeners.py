@@ -64,8 +64,10 @@ class Listeners:
     def _open(self, started: Started) -> None:
         for name in self._config.callbacks:
             try:
-                thing: Any = CALLBACKS.get(name)
-                self._callbacks[name] = thing() if inspect.isclass(thing) else thing
+                callback: Any = CALLBACKS.get(name)
+                if inspect.isclass(callback):
+                    callback = callback()
+                self._callbacks[name] = callback
             except _FAULTS as error:
                 self._fault("callback", name, error)
         for name in self._config.loggers:

@@ -49,6 +49,14 @@ def test_choices(shell):
     assert set(CORPORA) <= set(words(shell, "%llm_data "))
 
 
+def test_lists(shell):
+    assert words(shell, "%llm_train --metrics acc") == ["accuracy"]
+    assert words(shell, "%llm_train --metrics accuracy,") == ["accuracy,top5"]
+    assert words(shell, "%llm_train train.loggers=tensorboard,ml")[0].endswith("tensorboard,mlflow")
+    assert complete(shell, "%%llm_train x\ntrain: {metrics: [acc")[0] == ["train: {metrics: [accuracy"]
+    assert complete(shell, "%%llm_train x\ntrain: {metrics: [accuracy, to")[0] == ["train: {metrics: [accuracy, top5"]
+
+
 def test_dotted_names(shell):
     assert words(shell, "%llm_train x model.lay") == ["model.layers="]
 

@@ -98,6 +98,16 @@ def test_an_interrupt_keeps_what_was_written(shell, tiny, monkeypatch):
     assert "Interrupted." in ran.printed
 
 
+def test_lists_in_the_line_and_in_the_body(shell):
+    quick = f"{QUICK} --data {{{{texts}}}}"
+    shell.user_ns["texts"] = TEXT
+    body = run_cell(shell, f"%%llm_train a {quick}\ntrain: {{metrics: [accuracy, top5]}}")
+    line = run_cell(shell, f"%llm_train b {quick} --metrics accuracy,top5")
+    for ran in (body, line):
+        assert ran.error is None, ran.printed
+        assert {"accuracy", "top5"} <= set(ran.value.metrics.columns)
+
+
 def test_runs_upkeep(shell, tiny, tmp_path):
     assert isinstance(run_cell(shell, "%llm_runs").value, pd.DataFrame)
     ran = run_cell(shell, '%llm_runs --tag tiny good 诗 --note tiny "for the talk" --rename tiny poem')

@@ -25,7 +25,7 @@ class TensorBoard(Logger):
         self._writer = SummaryWriter(
             str(folder / "tensorboard"), purge_step=started.step + 1 if started.resumed else None, flush_secs=10
         )
-        if not started.resumed:
+        if not started.resumed and self._writer.file_writer is not None:
             for summary in hparams(settings(config), {"loss": 0.0, "val_loss": 0.0}):
                 self._writer.file_writer.add_summary(summary)
 

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from nbllm.config import RunConfig
 from nbllm.errors import require
@@ -48,8 +49,7 @@ class Trackio(Logger):
 @contextmanager
 def _hub_closed() -> Iterator[None]:
     """trackio asks the hub who a stored token belongs to, for a label: not where the runs stay on this machine."""
-    from huggingface_hub import constants
-
+    constants: Any = require("huggingface_hub.constants", extra="trackio")
     before = constants.HF_HUB_OFFLINE
     constants.HF_HUB_OFFLINE = before or not (
         os.environ.get("TRACKIO_SPACE_ID") or os.environ.get("TRACKIO_SERVER_URL")
