@@ -73,6 +73,13 @@ def test_yaml_is_the_whole_configuration_and_comes_back() -> None:
         assert option.path.rpartition(".")[2] + ":" in text, f"{option.path} is not written out"
 
 
+def test_lora_leaves_the_short_names_to_the_model() -> None:
+    """`dropout` alone is the model's; the adapters' fields carry their section."""
+    assert resolve([("line", {"dropout": "0.25"})]).model.dropout == 0.25
+    flags = {option.path: option.flag for option in options()}
+    assert (flags["model.dropout"], flags["lora.dropout"]) == ("--dropout", "--lora-dropout")
+
+
 def test_every_option_has_help_and_a_flag_of_its_own() -> None:
     table = options()
     flags = [option.flag for option in table]

@@ -22,6 +22,9 @@ SHORTHAND = {
 # Flags that are not called by their field: `from` is no name in Python.
 SPELLED = {"init_from": "from"}
 
+# Sections whose fields always carry their name, so that `dropout` alone is the model's.
+QUALIFIED = ("lora",)
+
 # Fields whose values are names in a table.
 TABLES: dict[str, Registry[Any]] = {"model.kind": MODELS, "objective.kind": OBJECTIVES, "tokenizer.kind": TOKENIZERS}
 
@@ -50,7 +53,7 @@ class Option:
 def options() -> list[Option]:
     """Every leaf of the configuration. A field name that stands once needs no section in its flag."""
     found = list(_leaves(RunConfig, ""))
-    names = [path.rpartition(".")[2] for path, _ in found]
+    short = short_names()
     table = []
     for path, info in found:
         name = path.rpartition(".")[2]
@@ -59,7 +62,7 @@ def options() -> list[Option]:
             flag = SPELLED[path]
         elif path == f"{section}.{SHORTHAND.get(section)}":
             flag = section
-        elif names.count(name) == 1 and name not in SHORTHAND:
+        elif short.get(name) == path and name not in SHORTHAND:
             flag = name
         else:
             flag = path.replace(".", "-")
@@ -75,7 +78,7 @@ def options() -> list[Option]:
 
 def short_names() -> dict[str, str]:
     """Field names that stand in one section alone, to their dotted path."""
-    paths = [path for path, _ in _leaves(RunConfig, "")]
+    paths = [path for path, _ in _leaves(RunConfig, "") if path.partition(".")[0] not in QUALIFIED]
     names = [path.rpartition(".")[2] for path in paths]
     return {name: path for name, path in zip(names, paths, strict=True) if names.count(name) == 1}
 

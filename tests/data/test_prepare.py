@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from tokenizers import Tokenizer
 
 from nbllm.config import RunConfig, resolve
 from nbllm.data import corpus
-from nbllm.data import prepare as module
+from nbllm.data import make_tokens as module
 from nbllm.data.builtin import zh_phrases
 from nbllm.data.corpus import Part, write_corpus
-from nbllm.data.prepare import Prepared, prepare
+from nbllm.data.prepare import prepare
 from nbllm.data.preview import preview
 from nbllm.data.readers import Record
+from nbllm.data.token_file import TokenFile
 from nbllm.errors import DataError
 from tests.data.conftest import CHINESE, ENGLISH
 
@@ -34,10 +36,30 @@ def config(source: str, kind: str = "char", context: int = 16, tokenizer: Any = 
     return resolve([("test", layer)])
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A run folder that `prepare` has filled, and its report."""
+
+    folder: Path
+    report: dict[str, Any]
+
+    @property
+    def tokenizer_path(self) -> Path:
+        return self.folder / "tokenizer.json"
+
+    @property
+    def train(self) -> TokenFile:
+        return TokenFile.open(self.folder / "data" / "train.bin")
+
+    @property
+    def held_out(self) -> TokenFile:
+        return TokenFile.open(self.folder / "data" / "held_out.bin")
+
+
 def run(config: RunConfig, base: Path, name: str = "run", cache: Path | None = None) -> Prepared:
     folder = base.parent / name
     folder.mkdir(exist_ok=True)
-    return prepare(config, base, folder, cache, lambda what, share: None)
+    return Prepared(folder, prepare(config, base, folder, cache, lambda what, share: None))
 
 
 def texts(prepared: Prepared) -> tuple[str, str]:
@@ -60,7 +82,7 @@ def test_tail_is_the_end_of_the_text_whatever_the_tokenizer(base: Path, kind: st
     assert report["tokens"] == prepared.train.tokens + prepared.held_out.tokens
     assert report["bytes_per_token"] == pytest.approx(prepared.held_out.bytes / prepared.held_out.tokens)
     assert (report["encoding"], report["cached"], report["unknown_tokens"]) == ("utf-8", False, 0)
-    assert prepared.vocab_size == report["vocab_size"]
+    assert Tokenizer.from_file(str(prepared.tokenizer_path)).get_vocab_size() == report["vocab_size"]
     assert sorted(p.name for p in (base.parent / "run" / "data").iterdir()) == [
         "held_out.bin", "held_out.json", "report.json", "train.bin", "train.json",
     ]  # fmt: skip

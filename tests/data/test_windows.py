@@ -1,4 +1,4 @@
-"""Windows, their order, and token files."""
+"""Windows, the order of examples, and token files."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nbllm.data import windows as windows_module
+from nbllm.data import order as order_module
+from nbllm.data.order import Order, shuffled
 from nbllm.data.token_file import TokenFile, TokenWriter
-from nbllm.data.windows import Windows, shuffled
+from nbllm.data.windows import Windows
 from nbllm.errors import DataError
 
 
@@ -28,29 +29,27 @@ def test_count_and_content(length: int, context: int, stride: int | None, count:
         assert count * step + context >= length  # one more would not fit
 
 
-def test_an_epoch_shows_each_window_once_and_depends_on_seed_and_epoch_alone() -> None:
-    tokens = np.arange(1001, dtype=np.uint16)
-    one, two = Windows(tokens, 10), Windows(tokens, 10)
-    np.testing.assert_array_equal(np.sort(one.order(3, 0)), np.arange(100))
-    two.order(9, 9)
-    np.testing.assert_array_equal(one.order(3, 1), two.order(3, 1))
-    assert (one.order(3, 0) != one.order(3, 1)).any()
-    assert (one.order(3, 0) != one.order(4, 0)).any()
+def test_an_epoch_shows_each_example_once_and_depends_on_seed_and_epoch_alone() -> None:
+    one, two = Order(100), Order(100)
+    np.testing.assert_array_equal(np.sort(one.epoch(3, 0)), np.arange(100))
+    two.epoch(9, 9)
+    np.testing.assert_array_equal(one.epoch(3, 1), two.epoch(3, 1))
+    assert (one.epoch(3, 0) != one.epoch(3, 1)).any()
+    assert (one.epoch(3, 0) != one.epoch(4, 0)).any()
 
 
 @pytest.mark.parametrize("limit", [50, 10_000])
 def test_steps_are_a_pure_function_and_cover_the_epochs(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(windows_module, "LARGEST_PERMUTATION", limit)
-    tokens = np.arange(1001, dtype=np.uint16)
-    windows = Windows(tokens, 10)
-    steps = [windows.batch_indices(step, 7, seed=5) for step in range(60)]
+    monkeypatch.setattr(order_module, "LARGEST_PERMUTATION", limit)
+    order = Order(100)
+    steps = [order.batch(step, 7, seed=5) for step in range(60)]
     joined = np.concatenate(steps)
     for epoch in range(4):
-        np.testing.assert_array_equal(joined[epoch * 100 : epoch * 100 + 100], windows.order(5, epoch))
-        np.testing.assert_array_equal(np.sort(windows.order(5, epoch)), np.arange(100))
+        np.testing.assert_array_equal(joined[epoch * 100 : epoch * 100 + 100], order.epoch(5, epoch))
+        np.testing.assert_array_equal(np.sort(order.epoch(5, epoch)), np.arange(100))
     for step in (37, 2, 59, 0):  # in any order, by another object
-        np.testing.assert_array_equal(Windows(tokens, 10).batch_indices(step, 7, seed=5), steps[step])
-    assert len(windows.batch_indices(0, 250, seed=5)) == 250
+        np.testing.assert_array_equal(Order(100).batch(step, 7, seed=5), steps[step])
+    assert len(order.batch(0, 250, seed=5)) == 250
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 17, 1000, 4097])

@@ -79,14 +79,20 @@ class Script(nn.Module):
         return 20.0 * F.one_hot(self.ids[places], self.size).float().expand(tokens_BT.shape[0], -1, -1)
 
 
-def greedy_by_hand(module: nn.Module, prompt: list[int], count: int) -> list[int]:
-    """The rule of the context written out: a full window is begun anew from its last half; an LSTM reads everything."""
+def greedy_by_hand(module: nn.Module, tokenizer: Tokenizer, prompt: list[int], count: int) -> list[int]:
+    """The rule of the context written out: a full window is begun anew from its last half; an LSTM reads everything.
+
+    What stands for nothing (<unk>) is never written.
+    """
+    unknown = tokenizer.token_to_id("<unk>")
     unbounded = isinstance(module, LanguageModel) and module.unbounded
     halving = isinstance(module, LanguageModel) and not unbounded
     ids, window = list(prompt), list(prompt) if unbounded else prompt[-CONTEXT:]
     with torch.no_grad():
         for _ in range(count):
-            ids.append(int(module(torch.tensor([window]))[0, -1].argmax()))
+            logits_V = module(torch.tensor([window]))[0, -1]
+            logits_V[unknown] = -math.inf
+            ids.append(int(logits_V.argmax()))
             window = window + ids[-1:]
             if not unbounded and len(window) > CONTEXT:
                 window = ids[-CONTEXT // 2 :] if halving else ids[-CONTEXT:]
@@ -96,7 +102,7 @@ def greedy_by_hand(module: nn.Module, prompt: list[int], count: int) -> list[int
 @pytest.mark.parametrize("prompt", ["a", "abcdefgh", "abcdefghijklmn"])
 def test_goes_on_past_the_context_by_the_rule(module: nn.Module, tokenizer: Tokenizer, prompt: str) -> None:
     [found] = generate(module, tokenizer, prompt, context=CONTEXT, max_tokens=30, temperature=0, stop_at_eos=False)
-    assert found.ids == greedy_by_hand(module, tokenizer.encode(prompt).ids, 30)
+    assert found.ids == greedy_by_hand(module, tokenizer, tokenizer.encode(prompt).ids, 30)
 
 
 def test_stream_and_generate_agree(module: nn.Module, tokenizer: Tokenizer) -> None:
@@ -160,7 +166,7 @@ def test_end_of_text_ends_unless_told_otherwise(tokenizer: Tokenizer) -> None:
 
 def test_an_empty_prompt_begins_a_text(module: nn.Module, tokenizer: Tokenizer) -> None:
     [found] = generate(module, tokenizer, "", context=CONTEXT, max_tokens=5, temperature=0, stop_at_eos=False)
-    assert found.ids == greedy_by_hand(module, [end_id(tokenizer)], 5)
+    assert found.ids == greedy_by_hand(module, tokenizer, [end_id(tokenizer)], 5)
 
 
 def test_repetition_penalty_reaches_prompt_and_written_text(tokenizer: Tokenizer) -> None:

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from nbllm.config import ModelConfig
-from nbllm.errors import ModelError
 from nbllm.models.language_model import LanguageModel
 from nbllm.models.mixers.lstm import LSTM
 
@@ -53,7 +52,7 @@ def test_nothing_leaks_from_the_future(config: ModelConfig) -> None:
         output.retain_grad()
         seen.append(output)
 
-    module.embedding.register_forward_hook(keep)
+    module.stack.embedding.register_forward_hook(keep)
     module(tokens())[:, 5].sum().backward()
     gradient = seen[0].grad
     assert gradient is not None
@@ -69,8 +68,8 @@ def test_step_by_step_equals_the_whole_window(config: ModelConfig, pieces: list[
     with torch.no_grad():
         found = []
         for piece in tokens().split(pieces, dim=1):
-            x_BTD, state = module.hidden(piece, state)
-            found.append(module.logits(x_BTD))
+            x_BTD, state = module.stack(piece, state=state)
+            found.append(module.head(x_BTD))
     torch.testing.assert_close(torch.cat(found, dim=1), whole, rtol=0, atol=1e-8)
 
 
@@ -145,9 +144,10 @@ def test_plain_lstm_equals_torch() -> None:
     reference = nn.LSTM(24, 24, num_layers=2, batch_first=True).double()
     for layer, mixer in enumerate(module.mixers()):
         assert isinstance(mixer, LSTM)
-        for name, weight in mixer.lstm.named_parameters():
+        for name, weight in mixer.rnn.named_parameters():
             getattr(reference, name.replace("l0", f"l{layer}")).data = weight.data
-    expected = reference(module.embedding(tokens()))[0] @ module.embedding.weight.T
+    embedding = module.stack.embedding
+    expected = reference(embedding(tokens()))[0] @ embedding.weight.T
     torch.testing.assert_close(module(tokens()), expected, rtol=0, atol=1e-8)
 
 
@@ -155,25 +155,25 @@ def test_lstm_equals_the_written_equations() -> None:
     module = randomised(ModelConfig(**{**KINDS["lstm-plain"], "layers": 1}))
     mixer = module.mixers()[0]
     assert isinstance(mixer, LSTM)
-    lstm = mixer.lstm
-    weight_ih, weight_hh, bias_ih, bias_hh = lstm.all_weights[0]
+    embedding = module.stack.embedding
+    weight_ih, weight_hh, bias_ih, bias_hh = mixer.rnn.all_weights[0]
     W = dict(zip("ifgo", weight_ih.chunk(4), strict=True))
     U = dict(zip("ifgo", weight_hh.chunk(4), strict=True))
     b = dict(zip("ifgo", (bias_ih + bias_hh).chunk(4), strict=True))
     h = c = torch.zeros(24, dtype=torch.float64)
     expected = []
-    for x in module.embedding(tokens(1))[0]:
+    for x in embedding(tokens(1))[0]:
         a = {gate: W[gate] @ x + U[gate] @ h + b[gate] for gate in "ifgo"}
         c = torch.sigmoid(a["f"]) * c + torch.sigmoid(a["i"]) * torch.tanh(a["g"])
         h = torch.sigmoid(a["o"]) * torch.tanh(c)
-        expected.append(module.embedding.weight @ h)
+        expected.append(embedding.weight @ h)
     torch.testing.assert_close(module(tokens(1))[0], torch.stack(expected), rtol=0, atol=1e-8)
 
 
 def test_lstm_begins_orthogonal_with_forget_bias_one() -> None:
-    mixer = LSTM(ModelConfig(kind="lstm", width=16))
+    mixer = LSTM(16)
     mixer.init_weights()
-    _, weight_hh, bias_ih, bias_hh = mixer.lstm.all_weights[0]
+    _, weight_hh, bias_ih, bias_hh = mixer.rnn.all_weights[0]
     for gate in weight_hh.detach().chunk(4):
         torch.testing.assert_close(gate @ gate.T, torch.eye(16), rtol=0, atol=1e-5)
     bias = (bias_ih + bias_hh).detach()
@@ -181,8 +181,9 @@ def test_lstm_begins_orthogonal_with_forget_bias_one() -> None:
 
 
 def test_plain_has_no_mlp() -> None:
-    with pytest.raises(ModelError, match="plain"):
-        LanguageModel(ModelConfig(kind="lstm", plain=True, mlp_width=32), V, T)
+    with pytest.raises(ValueError, match="plain network has no MLP"):
+        ModelConfig(kind="lstm", plain=True, mlp_width=32)
+    assert not any("mlp" in name for name, _ in randomised(ModelConfig(**KINDS["lstm-plain"])).named_parameters())
 
 
 def test_a_cache_refuses_more_than_it_was_made_for() -> None:

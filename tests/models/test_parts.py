@@ -10,6 +10,7 @@ from torch import nn
 import nbllm.models
 from nbllm.config import ModelConfig
 from nbllm.errors import ModelError
+from nbllm.models.factory import Sizes
 from nbllm.models.language_model import LanguageModel
 from nbllm.models.masks import causal, masked_softmax
 from nbllm.models.mixers.attention import Attention
@@ -60,9 +61,9 @@ def test_attention_masks_padding_and_gives_zeros_to_dead_rows() -> None:
         nn.init.normal_(parameter)
     x = torch.randn(1, 6, 16, dtype=torch.float64)
     fused, _ = mixer(x)
-    everything = torch.ones(1, 1, 6, 6, dtype=torch.bool)
-    torch.testing.assert_close(mixer(x, mask=everything)[0], fused, rtol=0, atol=1e-10)
-    padding = everything.clone()
+    past = causal(6, 6).expand(1, 1, 6, 6)  # a mask takes the place of the causal one
+    torch.testing.assert_close(mixer(x, mask=past)[0], fused, rtol=0, atol=1e-10)
+    padding = past.clone()
     padding[..., :2] = False  # the first two tokens are padding
     masked, _ = mixer(x, mask=padding)
     assert (masked[:, :2] == 0).all()
@@ -71,7 +72,7 @@ def test_attention_masks_padding_and_gives_zeros_to_dead_rows() -> None:
 
 def test_build_makes_the_built_in_kinds() -> None:
     for kind in ("transformer", "lstm"):
-        assert isinstance(nbllm.models.build(ModelConfig(kind=kind, layers=1), 10, 8), LanguageModel)
+        assert isinstance(nbllm.models.build(ModelConfig(kind=kind, layers=1), Sizes(10, 8)), LanguageModel)
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ def test_build_makes_a_registered_class() -> None:
         def forward(self, tokens_BT: torch.Tensor) -> torch.Tensor:
             return self.table(tokens_BT)
 
-    module = nbllm.models.build(ModelConfig(kind="mine", options={"setting": 5}), 10, 8)
+    module = nbllm.models.build(ModelConfig(kind="mine", options={"setting": 5}), Sizes(10, 8))
     assert isinstance(module, Mine)
     assert module.setting == 5
     assert module.training
@@ -110,4 +111,4 @@ def test_build_makes_a_registered_class() -> None:
 def test_build_tells_what_is_wrong_with_a_registered_class(made: object, message: str) -> None:
     nbllm.models.register("odd")(made)
     with pytest.raises(ModelError, match=message):
-        nbllm.models.build(ModelConfig(kind="odd"), 10, 8)
+        nbllm.models.build(ModelConfig(kind="odd"), Sizes(10, 8))

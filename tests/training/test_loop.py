@@ -7,13 +7,16 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from nbllm.config import TrainConfig
+from nbllm.config import ObjectiveConfig, TokenizerConfig, TrainConfig
+from nbllm.data import tokenizers
 from nbllm.errors import ModelError
-from nbllm.objectives import NextToken
+from nbllm.objectives.base import Batch, Task
+from nbllm.objectives.clm import NextToken
 from nbllm.training import loop
 from nbllm.training.checkpoint import generator_states, set_generator_states
 from nbllm.training.diagnosis import Diverged
@@ -52,10 +55,16 @@ class Small(nn.Module):
         return self.head(self.blocks(self.embedding(tokens_BT)))
 
 
-def batch_of(step: int, size: int = 4) -> Tensor:
+def objective() -> NextToken:
+    tokenizer = tokenizers.train(TokenizerConfig(kind="char"), iter(["abcdefghi"]))
+    return NextToken(Task(ObjectiveConfig(), tokenizer, CONTEXT))
+
+
+def batch_of(step: int, size: int = 4) -> Batch:
     generator = torch.Generator().manual_seed(step)
     start = torch.randint(VOCABULARY, (size, 1), generator=generator)
-    return (start + torch.arange(CONTEXT + 1)) % VOCABULARY
+    windows = (start + torch.arange(CONTEXT + 1)) % VOCABULARY
+    return objective().collate(windows.numpy(), np.random.default_rng(0))
 
 
 def training_of(module: nn.Module | None = None, steps: int | None = 30, **settings: Any) -> Training:
@@ -67,7 +76,7 @@ def training_of(module: nn.Module | None = None, steps: int | None = 30, **setti
     return Training(
         module=module,
         optimizers=Optimizers(module, config),
-        objective=NextToken(),
+        objective=objective(),
         config=config,
         batch=batch_of,
         held_out=lambda: [batch_of(10_000), batch_of(10_001)],
@@ -216,16 +225,12 @@ def _hopeless() -> Training:
     return training_of(Hopeless())
 
 
-def test_patience_stops_early() -> None:
+def test_patience_stops_early(monkeypatch: pytest.MonkeyPatch) -> None:
     training = training_of(steps=500, patience=2, lr=1e-9, schedule="constant")
     training.held_out = lambda: [batch_of(10_000)]
     values = iter([1.0, 2.0, 3.0, 4.0])
-    original = loop.held_out_loss
-    try:
-        loop.held_out_loss = lambda *_: next(values)  # type: ignore[assignment]
-        events = run(training)
-    finally:
-        loop.held_out_loss = original
+    monkeypatch.setattr(loop, "evaluate", lambda *_: (next(values), {}))
+    events = run(training)
     assert events[-1] == Ended(30, "patience")
 
 
