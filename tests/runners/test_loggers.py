@@ -96,9 +96,9 @@ def test_tensorboard_holds_scalars_samples_and_hyper_parameters() -> None:
 def test_tensorboard_has_every_step_once_after_a_death_and_a_resume() -> None:
     pytest.importorskip("tensorboard")
     quiet = {**TINY, "sample.every": 0, "evaluate_every": 1000}
-    run = nbllm.train("cut", steps=600, checkpoint_every=50, loggers=["tensorboard"], **quiet)
+    run = nbllm.train("cut", steps=300, checkpoint_every=50, loggers=["tensorboard"], **quiet)
     end = time.monotonic() + 120
-    while run.step < 170 and run.state != "failed":
+    while run.step < 120 and run.state != "failed":
         assert time.monotonic() < end
         time.sleep(0.01)
     os.kill(RunFolder(run.folder).status().worker["pid"], signal.SIGKILL)
@@ -108,7 +108,7 @@ def test_tensorboard_has_every_step_once_after_a_death_and_a_resume() -> None:
     run.resume().wait(120)
     assert (run.state, "logger" in advice(run)) == ("finished", False)
     assert len(list((run.folder / "tensorboard").iterdir())) == 2
-    assert steps(events(run), "loss") == list(range(1, 601))
+    assert steps(events(run), "loss") == list(range(1, 301))
 
 
 def test_a_tracker_that_is_not_installed_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:

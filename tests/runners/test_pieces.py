@@ -30,7 +30,8 @@ INLINE = {**TINY, "runner": "inline", "data": TEXT}
 
 HELPER = "def half(number):\n    return number / 2\n"
 CELLS = """
-import nbllm, torch
+import sys, nbllm, torch
+sys.path.append("lib")
 from helper import half
 from nbllm.callbacks import Step
 from nbllm.objectives.clm import NextToken
@@ -68,7 +69,8 @@ print(run.state, run.step, run.error)
 
 
 def test_pieces_of_a_cell_work_in_the_worker_and_go_there_again_on_resume(tmp_path: Path) -> None:
-    (tmp_path / "helper.py").write_text(HELPER)
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "helper.py").write_text(HELPER)
     (tmp_path / "text.txt").write_text("\n".join(TEXT))
     script = tmp_path / "cell.py"
     script.write_text(CELLS.replace("{SETTINGS}", repr(TINY)))
