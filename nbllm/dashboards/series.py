@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextvars
+import html
 import threading
 import time
 import uuid
@@ -35,7 +36,7 @@ def page(series: Series, picture: str | None = None) -> str:
     parts += [table(readable(frame), caption) for caption, frame in series.tables()]
     parts.append(
         '<p style="margin:4px 0;opacity:.75">To see this again: '
-        f"<code>nbllm.{type(series).__name__}.of({series.name!r})</code></p>"
+        f"<code>nbllm.{type(series).__name__}.of({html.escape(repr(series.name))})</code></p>"
     )
     return f'<div class="nbllm-series">{"".join(parts)}</div>'
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from nbllm.handles.run import Run
 
 
+_NUMBERS = ("step", "loss", "val_loss", "bits_per_byte", "tokens", "seconds")
+
+
 class Record:
     """One run as its folder tells it. `look` takes in what is new."""
 
@@ -32,6 +35,7 @@ class Record:
         self.fault = ""
         self.sample: Event | None = None
         self._folder = RunFolder(run.folder)
+        self._unsound = 0
         self._events = EventReader(self._folder.metrics)
         self._samples = EventReader(self._folder.samples)
         self.look()
@@ -155,7 +159,12 @@ class Record:
             self.config = self.run.config
 
     def _look_metrics(self) -> None:
-        self.metrics.update(self._events.read())
+        events = self._events.read()
+        sound = [event for event in events if _is_sound(event)]
+        self.metrics.update(sound)
+        self._unsound += len(events) - len(sound)
+        if self._unsound:
+            raise ValueError(f"lines of metrics.jsonl that hold no numbers: {self._unsound}")
 
     def _look_samples(self) -> None:
         for event in self._samples.read():
@@ -173,6 +182,11 @@ class Record:
         except (OSError, ValueError, TypeError, LookupError) as error:
             return f"Run '{self.name}' is damaged: {one_line(error)}."
         return ""
+
+
+def _is_sound(event: Event) -> bool:
+    """Whether what tables and curves are made of is a number where it is there at all."""
+    return all(isinstance(event.get(name, 0), int | float | None) for name in _NUMBERS)
 
 
 def _last(values: np.ndarray) -> float:

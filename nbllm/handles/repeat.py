@@ -12,7 +12,7 @@ from nbllm.runners import plan
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST = 1000
+MOST = 100
 _MEASURED = ("best_val_loss", "bits_per_byte")
 
 

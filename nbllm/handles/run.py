@@ -264,8 +264,8 @@ def _checked(lr: Any, steps: Any) -> dict[str, Any]:
     return values
 
 
-def start(folder: RunFolder, config: RunConfig, runner: str, after: RunFolder | None = None) -> None:
-    """Give the run to its runner; the inline one returns when it has ended, a process waits for the run `after`."""
+def start(folder: RunFolder, config: RunConfig, runner: str, after: Sequence[RunFolder] = ()) -> None:
+    """Give the run to its runner; the inline one returns when it has ended, a process waits for the runs `after`."""
     pieces.keep_text(folder, config)
     if runner == "inline":
         run_inline(folder)

@@ -150,10 +150,8 @@ def train_series(
         for folder in made:
             folder.delete()
         raise
-    before = None
-    for folder, config in zip(made, configs.values(), strict=True):
-        start(folder, config, runner, after=before)
-        before = folder
+    for place, (folder, config) in enumerate(zip(made, configs.values(), strict=True)):
+        start(folder, config, runner, after=made[:place])
     return stem, [Run(folder.path) for folder in made]
 
 

@@ -20,6 +20,7 @@ from nbllm.plots.static import POINTS, clip, font
 # After Okabe and Ito; those that stand out most on white and on black come first. Yellow and black do not do on both.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _LABEL = 40  # characters of a name
+_MOST_DOTS = 40
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class Line:
     width: float = 1.6
     opacity: float = 1.0
     dots: bool = False
+
+    def marked(self, points: int) -> bool:
+        """Whether each of so many points gets a dot; a point alone always does."""
+        return points == 1 or (self.dots and points <= _MOST_DOTS)
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,7 @@ def svg(chart: Chart, width: int = 640, height: int = 260) -> str:
                 f'<polyline points="{_joined(points)}" fill="none" stroke="{line.colour}" stroke-width="{line.width}"'
                 f' stroke-opacity="{line.opacity}" stroke-linejoin="round"/>'
             )
-        for x, y in points if line.dots or len(points) == 1 else ():
+        for x, y in points if line.marked(len(points)) else ():
             parts.append(f'<circle cx="{x:g}" cy="{y:g}" r="{line.width + 0.8:g}" fill="{line.colour}"/>')
     for place, row, line in legend:
         x, y = frame.left + place, 11 + 16 * row
@@ -129,7 +134,7 @@ def png(chart: Chart, width: int = 760, height: int = 320) -> bytes:
         if len(points) > 1:
             draw.line(points, ink, max(1, int(line.width * scale)), joint="curve")
         radius = (line.width + 0.8) * scale
-        for x, y in points if line.dots or len(points) == 1 else ():
+        for x, y in points if line.marked(len(points)) else ():
             draw.ellipse((x - radius, y - radius, x + radius, y + radius), line.colour)
     for place, row, line in legend:
         x, y = frame.left + place, (16 + 20 * row) * scale

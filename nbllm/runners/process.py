@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from nbllm.errors import RunError
@@ -19,16 +20,16 @@ _START_SECONDS = 120.0
 _children: list[subprocess.Popen[bytes]] = []  # kept only to be reaped when they have ended
 
 
-def start(folder: RunFolder, payload: bytes = b"", after: RunFolder | None = None) -> None:
+def start(folder: RunFolder, payload: bytes = b"", after: Sequence[RunFolder] = ()) -> None:
     """Hand the run to the standby worker, or to a new one; returns once the worker has entered itself in status.json.
 
-    `payload` are the pieces of the run that cells have registered, packed. It begins when the run `after` has ended.
+    `payload` are the pieces of the run that cells have registered, packed. It begins when the runs `after` have ended.
     Raises RunError where it does not start.
     """
     before = read_status(folder.status_file).worker
     job = _job(folder, payload, before, after)
-    words = ["--after"] if after is not None else []
-    worker = (standby.take() if after is None else None) or spawn(*words)
+    words = ["--after"] if after else []
+    worker = (None if after else standby.take()) or spawn(*words)
     tries = 2  # a standby may end at the very moment it is given the job: then a fresh worker gets it
     until = time.monotonic() + _START_SECONDS
     while tries and time.monotonic() < until:
@@ -75,13 +76,13 @@ def reap() -> None:
     _children[:] = [child for child in _children if child.poll() is None]
 
 
-def _job(folder: RunFolder, payload: bytes, before: dict[str, Any], after: RunFolder | None) -> bytes:
+def _job(folder: RunFolder, payload: bytes, before: dict[str, Any], after: Sequence[RunFolder]) -> bytes:
     """The job as it is sent. `before` is the run's last worker: where another came between, the run is not taken."""
     job = {
         "folder": str(folder.path),
         "cwd": os.getcwd(),
         "before": before,
-        "after": None if after is None else str(after.path),
+        "after": [str(run.path) for run in after],
         "env": dict(os.environ),
         "path": [os.path.abspath(place) for place in sys.path],  # where the modules of the notebook's folder are
         "payload": len(payload),

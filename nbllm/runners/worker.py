@@ -37,7 +37,7 @@ class Job:
     def __init__(self, standby: FileLock | None):
         self.payload = b""
         self.folder: RunFolder | None = None
-        self.after: RunFolder | None = None
+        self.after: list[RunFolder] = []
         self.status: Status | None = None
         self.held = ExitStack()
         self._standby = standby
@@ -59,7 +59,7 @@ class Job:
         if self._standby is not None:
             self._standby.release()
         folder = RunFolder(Path(job["folder"]))
-        self.after = RunFolder(Path(job["after"])) if job["after"] else None
+        self.after = [RunFolder(Path(path)) for path in job["after"]]
         _log_to(folder.log)
         os.environ.update(job["env"])
         if os.path.isdir(job["cwd"]):
@@ -99,16 +99,17 @@ def main() -> int:
 
 
 def _turn_comes(job: Job, stop_asked: Callable[[], bool]) -> bool:
-    """Wait until the run before has ended, or has paused; False where this one is told to stop meanwhile."""
+    """Wait until the runs before have ended or paused; False where this one is told to stop meanwhile."""
     from nbllm.runners.reporter import Reporter
 
     assert job.folder is not None
     assert job.status is not None
-    if job.after is None:
-        return True
     with Reporter(job.folder, job.status) as reporter:
-        reporter.update("queued", message=f"waits for {job.after.name}")
-        while (before := job.after.status().state) in LIVE and before != "paused":
+        while job.after:
+            if job.after[0].status().state not in LIVE - {"paused"}:
+                job.after.pop(0)
+                continue
+            reporter.update("queued", message=f"waits for {job.after[0].name}")
             if stop_asked() or control.waits(job.folder.control, "stop"):
                 reporter.update("stopped", message="stopped while waiting")
                 return False
