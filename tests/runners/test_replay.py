@@ -81,7 +81,7 @@ def test_a_budget_in_minutes_is_fixed_once_and_can_be_extended(at: dict[int, Any
 
     monkeypatch.setattr(loop, "CALIBRATION_SECONDS", 0.05)
     at[60] = Killed
-    die(lambda: nbllm.train("one", data=TEXT, minutes=0.02, checkpoint_every=10_000, **TINY))
+    die(lambda: nbllm.train("one", data=TEXT, minutes=0.08, checkpoint_every=10_000, **TINY))
     run = nbllm.attach("one")
     budget = next(e for e in events(run) if e["event"] == "budget")
     assert budget["step"] < 60
