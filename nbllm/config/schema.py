@@ -66,7 +66,10 @@ class DataConfig(Section):
     stride: int | None = Field(None, ge=1, description="tokens between window starts; the context where not given")
     cache: bool = Field(True, description="keep the tokens of a corpus for the next run")
     streaming: bool = Field(
-        False, description="tokenize a Hugging Face data set on the fly, for more than a disk holds"
+        False, description="tokenize while training: for a text or hf: data set larger than memory or disk"
+    )
+    shuffle: int = Field(
+        1024, ge=1, description="streaming: windows that are shuffled together; 1 keeps the order of the text"
     )
 
 
@@ -252,6 +255,28 @@ class RunConfig(Section):
             )
         if self.lora.rank and not self.init_from:
             raise ValueError("lora adapts a model that was trained before. Add init_from: RUN, or lora.rank: 0")
+        return self
+
+    @model_validator(mode="after")
+    def _streams(self) -> RunConfig:
+        if not self.data.streaming:
+            return self
+        goal = GOALS.get(self.objective.kind)
+        if (goal and goal.data != "stream") or (self.objective.kind == "mlm" and self.objective.next_sentence):
+            raise ValueError(
+                f"streaming cuts running text into windows, and {self.objective.kind} learns from "
+                f"{goal.data if goal and goal.data != 'stream' else 'sentences'}. Leave out data.streaming"
+            )
+        if self.train.epochs is not None:
+            raise ValueError(
+                "the length of a stream is not known, so there are no epochs. Give steps, tokens or minutes"
+            )
+        if self.data.use < 1:
+            raise ValueError("the length of a stream is not known, so data.use has no share of it. Give data.limit_mb")
+        if self.data.clean.near_duplicates:
+            raise ValueError(
+                "a stream is not searched for near duplicates. Leave out near_duplicates, or data.streaming"
+            )
         return self
 
     def to_yaml(self) -> str:

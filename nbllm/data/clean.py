@@ -54,7 +54,7 @@ def clean(records: Iterable[Record], config: CleanConfig, report: CleanReport) -
     """
     seen = NearDuplicates() if config.near_duplicates else None
     enough = max(config.min_length, config.max_length or 0)
-    for document in _documents(records):
+    for document in by_document(records):
         report.documents_in += 1
         pieces = _mended(_counted(document, report), config)
         first = next(pieces, None)
@@ -100,7 +100,7 @@ def script_share(text: str, script: str) -> float:
     return count / letters if letters else 0.0
 
 
-def _documents(records: Iterable[Record]) -> Iterator[Iterator[Record]]:
+def by_document(records: Iterable[Record]) -> Iterator[Iterator[Record]]:
     """One iterator a document; each must be read to its end before the next is asked for."""
     source = iter(records)
     for head in source:

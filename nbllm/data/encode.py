@@ -86,7 +86,7 @@ def _batches(tokenizer: Tokenizer) -> Callable[[bytes], np.ndarray]:
     mark = np.array([] if end is None else [end], dtype=np.uint32)
 
     def encode(block: bytes) -> np.ndarray:
-        documents = [[piece.decode("utf-8") for piece in _pieces(text)] for text in block.split(MARK)]
+        documents = [[piece.decode("utf-8") for piece in cut(text)] for text in block.split(MARK)]
         flat = [piece for document in documents for piece in document]
         encoded = iter(tokenizer.encode_batch_fast(flat, add_special_tokens=False))
         parts: list[np.ndarray] = []
@@ -99,15 +99,17 @@ def _batches(tokenizer: Tokenizer) -> Callable[[bytes], np.ndarray]:
     return encode
 
 
-def _pieces(text: bytes) -> Iterator[bytes]:
-    """A text cut at line ends, or between characters where a line is longer than a piece."""
-    while len(text) > PIECE:
-        cut = text.rfind(b"\n", 0, PIECE) + 1
-        if not cut:
-            cut = PIECE
-            while (text[cut] & 0xC0) == 0x80:
-                cut -= 1
-        yield text[:cut]
-        text = text[cut:]
-    if text:
-        yield text
+def cut(text: bytes, most: int = PIECE) -> Iterator[bytes]:
+    """A text in pieces of at most `most` bytes (4 or more), cut at line ends, or between characters where a line is
+    longer. Cut again from where any piece begins, it falls into the same pieces."""
+    start = 0
+    while len(text) - start > most:
+        end = text.rfind(b"\n", start, start + most) + 1
+        if not end:
+            end = start + most
+            while (text[end] & 0xC0) == 0x80:
+                end -= 1
+        yield text[start:end]
+        start = end
+    if start < len(text):
+        yield text[start:]

@@ -4,6 +4,7 @@
       folder/tokenizer.json  (target_tokenizer.json)
       folder/data/train.bin  train.json  held_out.bin  held_out.json      a corpus cut into windows
       folder/data/train.*.npy  train.json  held_out.*.npy  held_out.json  rows or sentences made into examples
+      folder/data/stream.json  held_out.bin  held_out.json                a stream (`nbllm.data.make_stream`)
 
 The same corpus with the same tokenizer is worked through once: the files lie in `cache/tokens/<fingerprint>/`, and a
 run folder gets hard links (a copy where the file system has none), so it stands alone when the cache is emptied.
@@ -26,6 +27,7 @@ from nbllm.config import RunConfig
 from nbllm.data import sources, tokenizers
 from nbllm.data.examples import Examples
 from nbllm.data.make_examples import make_examples
+from nbllm.data.make_stream import prepare_stream
 from nbllm.data.make_tokens import make_tokens
 from nbllm.data.recipe import STREAM, Progress, Recipe
 from nbllm.data.rows import check_rows
@@ -60,6 +62,8 @@ def prepare(
         check_rows(config.data, recipe.columns, base, cache)
     else:
         sources.check_source(config.data, base, cache)
+    if config.data.streaming:
+        return prepare_stream(config, base, folder, cache, progress, recipe)
     fingerprint = _fingerprint(config, base, cache, recipe)
     target = folder / "data"
     target.mkdir(parents=True, exist_ok=True)
@@ -118,7 +122,7 @@ def _with_tokenizer(config: RunConfig, base: Path, tokenizer: Path | None) -> Ru
 def _fingerprint(config: RunConfig, base: Path, cache: Path | None, recipe: Recipe) -> str:
     """A name for the text and everything that turns it into tokens."""
     data = config.data.model_dump(
-        mode="json", exclude={"source", "stride", "cache", "allow_download", "use", "augment"}
+        mode="json", exclude={"source", "stride", "cache", "allow_download", "use", "augment", "streaming", "shuffle"}
     )
     tokenizer = config.tokenizer.model_dump(mode="json")
     if config.tokenizer.kind.endswith(".json"):

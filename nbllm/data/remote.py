@@ -13,6 +13,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -143,8 +144,8 @@ def dataset(data: DataConfig, base: Path) -> Any:
         if folder is not None:
             found = datasets.load_from_disk(str(folder))
         else:
-            local = datasets.DownloadConfig(local_files_only=not data.allow_download)
-            found = datasets.load_dataset(name, data.dataset_config, split=data.dataset_split, download_config=local)
+            with nullcontext() if data.allow_download else _offline(datasets):
+                found = datasets.load_dataset(name, data.dataset_config, split=data.dataset_split)
     except NbllmError:
         raise
     except Exception as error:  # the library raises many kinds, from five packages
@@ -161,15 +162,59 @@ def dataset(data: DataConfig, base: Path) -> Any:
     return found
 
 
+def streamed(data: DataConfig, base: Path, revision: str | None = None) -> Any:
+    """The same as an iterable data set, of which never more than a few rows are here; also of a folder of Parquet, JSON
+    lines, CSV or text files. `revision` is the state of a hub's data set (`revision_of`); the newest where not given.
+
+    Without `allow_download` a name is looked for among what was fetched before, as in `dataset`.
+    """
+    datasets = require("datasets", "hub")
+    folder = dataset_folder(data.source, base)
+    saved = folder is not None and any((folder / name).is_file() for name in ("state.json", "dataset_dict.json"))
+    if saved or (folder is None and not data.allow_download):
+        return dataset(data, base).to_iterable_dataset()
+    name = data.source.removeprefix("hf:") if folder is None else str(folder)
+    try:
+        return datasets.load_dataset(
+            name, data.dataset_config, split=data.dataset_split, streaming=True, revision=revision
+        )
+    except Exception as error:  # the library raises many kinds, from five packages
+        raise DataError(
+            f"The data set {data.source} cannot be read: {one_line(error)[:200]}.",
+            "Check its name, data.dataset_config and data.dataset_split.",
+        ) from None
+
+
+def revision_of(data: DataConfig, base: Path) -> str | None:
+    """The commit that a hub's data set stands at, so that a stream can be resumed in the same text; None for others."""
+    if not data.source.startswith("hf:") or not data.allow_download or dataset_folder(data.source, base) is not None:
+        return None
+    datasets = require("datasets", "hub")
+    try:
+        found = datasets.load_dataset_builder(data.source.removeprefix("hf:"), data.dataset_config).hash
+    except Exception as error:
+        raise DataError(
+            f"The data set {data.source} cannot be reached: {one_line(error)[:200]}.", "Check its name."
+        ) from None
+    return str(found) if found else None
+
+
 def dataset_columns(found: Any, data: DataConfig) -> tuple[tuple[str, ...], str]:
     """All columns of a data set, and the one with the text."""
-    names = tuple(found.column_names)
-    textual = [k for k, f in found.features.items() if getattr(f, "dtype", "") in ("string", "large_string")]
+    if found.features is None:  # of an iterable one without a description only its rows tell
+        first: dict[str, Any] = next(iter(found), {})
+        names, textual = tuple(first), [name for name, value in first.items() if isinstance(value, str)]
+    else:
+        names = tuple(found.features)
+        textual = [k for k, f in found.features.items() if getattr(f, "dtype", "") in ("string", "large_string")]
     return names, text_column(data.text_column, names, textual, data.source)
 
 
 def read_dataset(data: DataConfig, base: Path) -> Iterator[Record]:
     """The rows of a data set, one document each."""
+    if data.streaming:
+        yield from (record for _, text in read_streamed(data, base) for record in pieces(text))
+        return
     found = dataset(data, base)
     _, column = dataset_columns(found, data)
     for batch in found.select_columns([column]).iter(batch_size=512):
@@ -177,6 +222,51 @@ def read_dataset(data: DataConfig, base: Path) -> Iterator[Record]:
             text = cell_text(value, column, data.source)
             if text:
                 yield from pieces(text)
+
+
+def read_streamed(
+    data: DataConfig, base: Path, place: dict[str, Any] | None = None, revision: str | None = None
+) -> Iterator[tuple[dict[str, Any] | None, str]]:
+    """The texts of an iterable data set from a place on, each with the place before it, from which it would come again.
+
+    A place is the library's own state of the data set, which JSON holds; None is the start.
+    """
+    found = streamed(data, base, revision)
+    _, column = dataset_columns(found, data)
+    found = found.select_columns([column])
+    if place is not None:
+        found.load_state_dict(place)
+    rows = iter(found)
+    while True:
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except Exception as error:  # a network, a damaged file
+            raise DataError(
+                f"The data set {data.source} broke off: {one_line(error)[:200]}.",
+                "Check the files or the network; the run goes on from its last checkpoint: --resume.",
+            ) from None
+        text = cell_text(row[column], column, data.source)
+        if text:
+            yield place, text
+        place = found.state_dict()
+
+
+@contextmanager
+def _offline(datasets: Any) -> Iterator[None]:
+    """No network meanwhile for the libraries of the hub (which take no heed of DownloadConfig.local_files_only)."""
+    from huggingface_hub import constants
+
+    switches: list[Any] = [module for module in (datasets.config, constants) if hasattr(module, "HF_HUB_OFFLINE")]
+    before = [module.HF_HUB_OFFLINE for module in switches]
+    for module in switches:
+        module.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        for module, value in zip(switches, before, strict=True):
+            module.HF_HUB_OFFLINE = value
 
 
 def _download_size(datasets: Any, data: DataConfig, name: str) -> str:

@@ -2,6 +2,7 @@
 
     check_source(data, base)   what is there, in the kernel, quickly; a DataError with the nearest name otherwise
     read_records(data, base)   its documents, streamed in bounded memory
+    parts(data, base)          the same, a file at a time
     identity(data, base)       what the cache of tokens knows a source by
 
 A source is, in this order: `hf:...`, a web address, the name of a built-in corpus, a file, a folder, a glob.
@@ -14,8 +15,9 @@ import glob
 import hashlib
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +83,12 @@ def check_source(data: DataConfig, base: Path, cache: Path | None = None) -> Sou
 
 def read_records(data: DataConfig, base: Path, cache: Path | None = None) -> Iterator[Record]:
     """The documents of a source in a fixed order. A long one comes in pieces (see `Record`); stops at `limit_mb`."""
-    records = _records(data, base, cache)
-    if data.limit_mb is None:
-        yield from records
-        return
-    left = int(data.limit_mb * 1e6)
+    records = (record for part in parts(data, base, cache) for record in part())
+    yield from records if data.limit_mb is None else limited(records, int(data.limit_mb * 1e6))
+
+
+def limited(records: Iterator[Record], left: int) -> Iterator[Record]:
+    """The records up to `left` bytes of text."""
     for record in records:
         encoded = record.text.encode("utf-8")
         if len(encoded) >= left:
@@ -93,6 +96,18 @@ def read_records(data: DataConfig, base: Path, cache: Path | None = None) -> Ite
             return
         left -= len(encoded)
         yield record
+
+
+def parts(data: DataConfig, base: Path, cache: Path | None = None) -> Iterator[Callable[[], Iterator[Record]]]:
+    """A call for each file that reads its documents, in a fixed order; a corpus or a data set is one part."""
+    if data.source.startswith("hf:"):
+        yield partial(remote.read_dataset, data, base)
+    elif data.source in CORPORA:
+        yield lambda: (record for text in CORPORA.get(data.source)() for record in pieces(text))
+    else:
+        for path in find_files(data, base, cache)[1]:
+            for member in files.members(path, data.format):
+                yield partial(read_member, member, data)
 
 
 def identity(data: DataConfig, base: Path, cache: Path | None = None) -> list[Any]:
@@ -145,27 +160,14 @@ def find_files(data: DataConfig, base: Path, cache: Path | None = None) -> tuple
     raise DataError(f"There is no file '{source}'.", _near(path, base))
 
 
-def _records(data: DataConfig, base: Path, cache: Path | None) -> Iterator[Record]:
-    if data.source.startswith("hf:"):
-        yield from remote.read_dataset(data, base)
-        return
-    if data.source in CORPORA:
-        for text in CORPORA.get(data.source)():
-            yield from pieces(text)
-        return
-    for path in find_files(data, base, cache)[1]:
-        for member in files.members(path, data.format):
-            yield from read_member(member, data)
-
-
 def _check_dataset(data: DataConfig, base: Path) -> SourceInfo:
     """A saved data set is looked at; one by name only when it is asked to be read, in the worker."""
     folder = remote.dataset_folder(data.source, base)
     if folder is None and data.allow_download:
         return SourceInfo(data.source, "huggingface", "table", 1, None)
-    found = remote.dataset(data, base)
+    found = remote.streamed(data, base) if data.streaming else remote.dataset(data, base)
     columns, column = remote.dataset_columns(found, data)
-    return SourceInfo(data.source, "huggingface", "table", 1, found.dataset_size, columns, column)
+    return SourceInfo(data.source, "huggingface", "table", 1, found.info.dataset_size, columns, column)
 
 
 def _walk(folder: Path) -> Iterator[Path]:

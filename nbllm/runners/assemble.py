@@ -35,14 +35,14 @@ from nbllm.training.optim import Optimizers
 def prepare(folder: RunFolder, config: RunConfig, reporter: Reporter) -> dict[str, Any]:
     """Token files and tokenizer in the run folder; from an earlier start where they are there. Returns the report."""
     done = read_json(folder.data / "report.json")
-    if done and done.get("complete") and folder.tokenizer.is_file() and (folder.data / "train.json").exists():
+    there = folder.tokenizer.is_file() and any((folder.data / n).exists() for n in ("train.json", "stream.json"))
+    if done and done.get("complete") and there:
         return done
 
     def progress(message: str, share: float | None) -> None:
         reporter.update(message=message, progress=share)
 
-    cache = user_folder("tokens") if config.data.cache else None
-    base = _base(folder, config.data.source)
+    base, cache = _places(folder, config)
     parent = initial.tokenizer_of(folder)
     report = data_prepare.prepare(config, base, folder.path, cache, progress, recipe(config), parent)
     report["complete"] = True
@@ -54,12 +54,14 @@ def prepare(folder: RunFolder, config: RunConfig, reporter: Reporter) -> dict[st
     return report
 
 
-def _base(folder: RunFolder, source: str) -> Path:
-    """The folder that a relative source starts from: where the run was asked for, or the run's own for its records."""
-    if source == RECORDS:
-        return folder.path
+def _places(folder: RunFolder, config: RunConfig) -> tuple[Path, Path | None]:
+    """The folder that a relative source starts from (where the run was asked for, or the run's own for its records),
+    and that of the cache."""
+    cache = user_folder("tokens") if config.data.cache else None
+    if config.data.source == RECORDS:
+        return folder.path, cache
     environment = read_json(folder.environment, {})
-    return Path(environment.get("cwd") or os.getcwd())
+    return Path(environment.get("cwd") or os.getcwd()), cache
 
 
 def assemble(folder: RunFolder, config: RunConfig, device: torch.device, report: dict[str, Any]) -> Training:
@@ -76,7 +78,7 @@ def assemble(folder: RunFolder, config: RunConfig, device: torch.device, report:
     if settings.freeze:
         freeze(module, settings.freeze)
     module = module.to(device)
-    corpus = open_corpus(folder.data, config, objective)
+    corpus = open_corpus(folder.data, config, objective, *_places(folder, config))
 
     def batch(step: int) -> Batch:
         return to_device(corpus.batch(step), device)
@@ -95,6 +97,8 @@ def assemble(folder: RunFolder, config: RunConfig, device: torch.device, report:
         tokens_per_byte=corpus.tokens_per_byte,
         progress=Progress(steps=budget(config, corpus), lr=settings.lr, accumulate=settings.accumulate),
         autocast=_autocast(settings.precision, device),
+        data_state=corpus.state,
+        load_data_state=corpus.load_state,
     )
     if config.sample.every:
         training.sampler = sampler(module, objective, config, corpus)

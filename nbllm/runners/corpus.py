@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,11 +17,17 @@ from nbllm.data.token_file import TokenFile
 from nbllm.data.windows import Windows
 from nbllm.objectives.base import Batch, Example, Objective
 
-_TRAIN, _HELD_OUT = 2, 3  # streams of random numbers of their own
+TRAIN, HELD_OUT, SHUFFLE = 2, 3, 4  # streams of random numbers of their own
 
 
-def open_corpus(data: Path, config: RunConfig, objective: Objective) -> Corpus:
-    """The corpus whose files lie in `data`."""
+def open_corpus(
+    data: Path, config: RunConfig, objective: Objective, base: Path | None = None, cache: Path | None = None
+) -> Corpus:
+    """The corpus whose files lie in `data`; a stream reads its source, which may be relative to `base`, anew."""
+    if (data / "stream.json").exists():
+        from nbllm.runners.streamed import StreamCorpus
+
+        return StreamCorpus(data, config, objective, base or Path.cwd(), cache)
     if (data / "train.bin").exists():
         return WindowCorpus(data, config, objective)
     return ExampleCorpus(data, config, objective)
@@ -53,39 +60,54 @@ class Corpus(ABC):
         """What a decoder reads of the target that belongs to `start`; empty where there is none."""
         return []
 
+    def state(self, step: int) -> dict[str, Any]:
+        """What a checkpoint before this step holds so that `batch` is as quick after it; nothing where it always is."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take back what `state` gave."""
+        assert not state, "a corpus that has a state takes it back"
+
     def rng(self, stream: int, number: int) -> np.random.Generator:
         """Random numbers that are a function of the seed, the stream and the number."""
         return np.random.Generator(np.random.Philox(np.random.SeedSequence((self.train.seed, stream, number))))
 
 
-class WindowCorpus(Corpus):
-    """Windows of `context` + 1 tokens."""
+class TextCorpus(Corpus):
+    """Windows of `context` + 1 tokens: here those of the held-out text."""
 
     def __init__(self, data: Path, config: RunConfig, objective: Objective):
         super().__init__(config, objective)
-        tokens, held = TokenFile.open(data / "train.bin"), TokenFile.open(data / "held_out.bin")
-        context = config.train.context
-        self.ids = tokens.ids()[: max(context + 1, round(tokens.tokens * config.data.use))]
+        held, context = TokenFile.open(data / "held_out.bin"), config.train.context
         self.held_ids = held.ids()
-        self.windows = Windows(self.ids, context, config.data.stride or context)
         self.held_windows = Windows(self.held_ids, context, context)
-        self.order = Order(len(self.windows))
         self.tokens_per_byte = held.tokens / max(1, held.bytes)
-        self.epoch_steps = len(self.ids) / (config.train.batch_size * context)
         count = min(len(self.held_windows), max(1, config.train.evaluate_tokens // context))
         self.chosen = np.linspace(0, len(self.held_windows) - 1, count).round().astype(np.int64)
-
-    def batch(self, step: int) -> Batch:
-        indices = self.order.batch(step, self.train.batch_size, self.train.seed)
-        return self.objective.collate(self.windows.batch(indices), self.rng(_TRAIN, step))
 
     def held_out(self, at_once: int) -> Iterator[Batch]:
         for start in range(0, len(self.chosen), at_once):
             windows = self.held_windows.batch(self.chosen[start : start + at_once])
-            yield self.objective.collate(windows, self.rng(_HELD_OUT, start))
+            yield self.objective.collate(windows, self.rng(HELD_OUT, start))
 
     def start(self, count: int) -> list[int]:
         return [int(i) for i in self.held_ids[:count]]
+
+
+class WindowCorpus(TextCorpus):
+    """Windows of a token file."""
+
+    def __init__(self, data: Path, config: RunConfig, objective: Objective):
+        super().__init__(data, config, objective)
+        tokens, context = TokenFile.open(data / "train.bin"), config.train.context
+        self.ids = tokens.ids()[: max(context + 1, round(tokens.tokens * config.data.use))]
+        self.windows = Windows(self.ids, context, config.data.stride or context)
+        self.order = Order(len(self.windows))
+        self.epoch_steps = len(self.ids) / (config.train.batch_size * context)
+
+    def batch(self, step: int) -> Batch:
+        indices = self.order.batch(step, self.train.batch_size, self.train.seed)
+        return self.objective.collate(self.windows.batch(indices), self.rng(TRAIN, step))
 
 
 class ExampleCorpus(Corpus):
@@ -109,7 +131,7 @@ class ExampleCorpus(Corpus):
 
     def batch(self, step: int) -> Batch:
         indices = self.order.batch_of_like_length(step, self.train.batch_size, self.train.seed, self.lengths)
-        rng = self.rng(_TRAIN, step)
+        rng = self.rng(TRAIN, step)
         examples = self.objective.examples(self.examples, self.used[indices], rng)
         if self.augmented.active:
             epoch = step * self.train.batch_size // len(self.used)
@@ -118,7 +140,7 @@ class ExampleCorpus(Corpus):
 
     def held_out(self, at_once: int) -> Iterator[Batch]:
         for start in range(0, len(self.chosen), at_once):
-            rng = self.rng(_HELD_OUT, start)
+            rng = self.rng(HELD_OUT, start)
             examples = self.objective.examples(self.held, self.chosen[start : start + at_once], rng)
             yield self.objective.collate(examples, rng)
 
@@ -131,7 +153,7 @@ class ExampleCorpus(Corpus):
         first = self.held[0]
         if "target" not in first:
             return []
-        batch = self.objective.collate([first], self.rng(_HELD_OUT, 0))
+        batch = self.objective.collate([first], self.rng(HELD_OUT, 0))
         return [int(i) for i in batch["inputs"][0][:count]]
 
     def _augment(self, example: Example, index: int, epoch: int) -> Example:

@@ -40,6 +40,8 @@ class Saver:
             return f"checkpoint of step {step} not saved: {free / 1e6:.0f} MB free on the disk"
         training = self._training
         state = {**training.progress.state(), "val_loss": self._held_out.get(step)}
+        if training.data_state is not None and (place := training.data_state(step)):
+            state["data"] = place
         beside = {
             "config.yaml": self._folder.config,
             "tokenizer.json": self._folder.tokenizer,

@@ -165,6 +165,8 @@ def _load_last_good(folder: RunFolder, training: Training) -> int:
         if training.progress.steps is None:
             training.progress.steps = planned
         checkpoint.set_generator_states(tensors, training.module)
+        if training.load_data_state is not None and state.get("data"):
+            training.load_data_state(state["data"])
         return step
     if fault:
         raise fault

@@ -104,6 +104,8 @@ class Training:
     probe: Callable[[int], dict[str, Any]] | None = None
     probe_every: int = 0
     measure: Callable[[], dict[str, float]] | None = None
+    data_state: Callable[[int], dict[str, Any]] | None = None  # where the data stand before a step, for a checkpoint
+    load_data_state: Callable[[dict[str, Any]], None] | None = None
     steps_pending: bool = False  # a budget fixed before a resume will be set again: none is to be calibrated
 
 
