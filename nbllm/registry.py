@@ -119,6 +119,8 @@ VIEWS: Registry[Any] = Registry(
     repeats_chart="nbllm.plots.spread:repeats_chart",
     learning_curve="nbllm.plots.spread:learning_figure",
     learning_curve_chart="nbllm.plots.spread:learning_chart",
+    lr_finder="nbllm.plots.rates:lr_figure",
+    lr_finder_picture="nbllm.plots.rates:lr_picture",
     series_page="nbllm.dashboards.series:page",
     series_display="nbllm.dashboards.series:show",
 )

@@ -38,7 +38,7 @@ GOALS: dict[str, Goal] = {
 }
 
 _EVERY = {"kind", "layers", "width", "dropout", "tied", "bias", "norm", "norm_place", "norm_eps", "positions"}
-_EVERY |= {"embedding_norm", "embedding_scale", "mlp_width", "activation"}
+_EVERY |= {"embedding_norm", "first_norm", "embedding_scale", "mlp_width", "activation"}
 _ATTENTION = {"heads", "kv_heads", "head_width", "qk_norm", "rope_base", "window"}
 _RECURRENT = {"plain", "bidirectional", "pool"}
 _CONV = {"kernel", "dilations", "plain", "bidirectional", "pool"}
@@ -54,11 +54,11 @@ class Family:
     defaults: dict[str, Any] = field(default_factory=dict)
 
 
-# Encoders and encoder-decoders follow BERT and mBART, so that they have a home in transformers.
-_BERT = {
-    "model.bidirectional": True, "model.positions": "learned", "model.norm": "layer", "model.norm_place": "after",
-    "model.norm_eps": 1e-12, "model.bias": True, "model.activation": "gelu", "model.qk_norm": False,
-    "model.embedding_norm": True, "model.segments": True,
+# Encoders and encoder-decoders follow ModernBERT (Warner et al. 2024) and mBART, so that they have a home in
+# transformers. Rotary positions learn several times sooner here than BERT's own learned ones: see the preset `bert`.
+_ENCODER = {
+    "model.bidirectional": True, "model.norm": "layer", "model.norm_eps": 1e-5, "model.activation": "geglu",
+    "model.qk_norm": False, "model.embedding_norm": True, "model.first_norm": False,
 }  # fmt: skip
 _MBART = {
     "model.positions": "learned", "model.norm": "layer", "model.norm_eps": 1e-5, "model.bias": True,
@@ -72,7 +72,7 @@ FAMILIES: dict[str, Family] = {
     "gru": Family(frozenset(_EVERY | _RECURRENT)),
     "cnn": Family(frozenset(_EVERY | _CONV), defaults={"model.bias": True}),
     "hybrid": Family(frozenset(_EVERY | _ATTENTION | _RECURRENT | _CONV | {"blocks", "nonlinearity"})),
-    "bert": Family(frozenset(_EVERY | _ATTENTION | {"bidirectional", "segments", "pool"}), "mlm", _BERT),
+    "bert": Family(frozenset(_EVERY | _ATTENTION | {"bidirectional", "segments", "pool"}), "mlm", _ENCODER),
     "seq2seq": Family(
         frozenset(_EVERY | _ATTENTION | _RECURRENT | _CONV | _TWO | {"cross"}) - {"pool"}, "seq2seq", _MBART
     ),
@@ -104,6 +104,8 @@ def usual(kind: str, asked: Mapping[str, Any]) -> dict[str, Any]:
     goal = GOALS.get(objective)
     if goal and goal.two_way and kind in STACKS and not asked.get("model.plain"):
         found["model.bidirectional"] = True
+    if asked.get("model.positions") == "sinusoidal" and "embedding_scale" in family.fields:
+        found["model.embedding_scale"] = True  # as in Vaswani et al. 2017: small embeddings would drown in the waves
     stacks = [asked[key] for key in ("model.encoder", "model.decoder") if asked.get(key)]
     if kind == "seq2seq" and stacks and not any("attention" in str(stack) for stack in stacks):
         found["model.positions"] = "none"  # recurrent and convolutional layers know the order

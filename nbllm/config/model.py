@@ -51,6 +51,7 @@ class ModelConfig(Section):
     norm_eps: float = Field(1e-6, gt=0, le=1e-2, description="what keeps a norm from dividing by zero")
     bias: bool = Field(False, description="biases in the linear layers and norms")
     embedding_norm: bool = Field(False, description="normalise the embeddings")
+    first_norm: bool = Field(True, description="the first block normalises what it reads; false where embeddings are")
     embedding_scale: bool = Field(False, description="multiply the embeddings by the root of the width")
     shared_embedding: bool = Field(True, description="encoder and decoder share their embedding")
     segments: bool = Field(False, description="an embedding for the first and one for the second text of a pair")

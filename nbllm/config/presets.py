@@ -23,7 +23,15 @@ PRESETS: dict[str, dict[str, Any]] = {
         "model.bias": True, "model.qk_norm": False, "model.tied": True, "model.kv_heads": None,
     },
     # Devlin et al. 2019: masked tokens and next sentence together
-    "bert": {"model.kind": "bert", "model.dropout": 0.1, "objective.kind": "mlm", "objective.next_sentence": True},
+    "bert": {
+        "model.kind": "bert",
+        "model.positions": "learned", "model.norm": "layer", "model.norm_place": "after", "model.norm_eps": 1e-12,
+        "model.bias": True, "model.activation": "gelu", "model.qk_norm": False, "model.embedding_norm": True,
+        "model.first_norm": True, "model.segments": True, "model.dropout": 0.1, "objective.kind": "mlm",
+        "objective.next_sentence": True,
+    },
+    # Warner et al. 2024, arXiv:2412.13663, with global attention alone: what `bert` is without a preset
+    "modernbert": {"model.kind": "bert"},
     # Yang et al. 2025, arXiv:2505.09388: what `transformer` is without a preset
     "qwen3": {"model.kind": "transformer", "model.qk_norm": True, "model.rope_base": 1e6},
     # Touvron et al. 2023, arXiv:2302.13971

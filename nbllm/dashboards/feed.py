@@ -121,15 +121,26 @@ class Feed:
                 packed.append(pack(found, watch.probes.kind))
                 kept.append(steps[place])
         about = watch.probes.about
-        tokens = about.get("tokens")
+        names = {
+            name: [str(each) for each in found] if isinstance(found := about.get(name), list) else []
+            for name in ("tokens", "keys", "gates")
+        }
         maps = b"".join(packed)
         self._maps_size = len(maps)
         self._set("maps", maps)
         probe = {
-            "kind": watch.probes.kind, "tokens": [str(t) for t in tokens] if isinstance(tokens, list) else [],
+            "kind": watch.probes.kind, **names, "units": _units(watch, newest.shape[-1]),
             "shape": list(newest.shape), "steps": steps, "kept": kept,
         }  # fmt: skip
         self._set("probe", probe)
+
+
+def _units(watch: Watch, count: int) -> list[int]:
+    """The numbers of the units whose gates were kept: spread evenly over the layer by nbllm/inspection/probe.py."""
+    if watch.probes.kind != "gates":
+        return []
+    width = watch.config.model.width if watch.config is not None else count
+    return [int(unit) for unit in np.linspace(0, max(width, count) - 1, count).round()]
 
 
 def pack(values: np.ndarray, kind: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ _VIEW = {
 class Panel(anywidget.AnyWidget):
     """Header, tabs and what stands in them. A Follower's thread sets the traits; the page sends commands and signs.
 
+    `heard` counts the commands that came: while a cell runs they wait, and the page says so.
     `base` and `tail` are float64 rows (columns of Thinned.COLUMNS) of the train curve; `held` rows of step, tokens,
     seconds, val_loss; `maps` one byte a weight, (kept step, layer, head, query, key).
     """
@@ -47,6 +49,7 @@ class Panel(anywidget.AnyWidget):
     data: traitlets.List[Any] = traitlets.List().tag(sync=True)
     log: traitlets.List[Any] = traitlets.List().tag(sync=True)
     notice = traitlets.Dict().tag(sync=True)
+    heard = traitlets.Int().tag(sync=True)
     view = traitlets.Dict(_VIEW).tag(sync=True)
 
     def __init__(self, run: Run, wake: Callable[[], None], fetch: Callable[[int], Any]):
@@ -61,10 +64,16 @@ class Panel(anywidget.AnyWidget):
         self._shown: dict[str, Any] = {}
         self._status_sent = 0.0
         self._notices = 0
+        self._said_in = ""  # the state when the notice was given: it is about that
+        self._guard = threading.RLock()  # traits are set from the follower's thread and from the kernel's
         self.on_msg(self._hear)
 
     def offer(self, feed: Feed) -> None:
         """Set the traits whose value is new. With nobody looking: the status alone, twice a minute."""
+        with self._guard:
+            self._offer(feed)
+
+    def _offer(self, feed: Feed) -> None:
         self.presence.look()
         news = {name: value for name, value in feed.values.items() if self._shown.get(name) is not value}
         now = time.monotonic()
@@ -79,6 +88,13 @@ class Panel(anywidget.AnyWidget):
         with self.hold_sync():
             for name, value in news.items():
                 self.set_trait(name, value)
+            if self.notice and self.status.get("state") != self._said_in:
+                self.notice = {}
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Take over what the page has set."""
+        with self._guard:
+            super().set_state(sync_data)
 
     def settle(self, feed: Feed, last: bool) -> None:
         """Nothing: the page keeps no widget."""
@@ -111,13 +127,25 @@ class Panel(anywidget.AnyWidget):
         call = calls.get(str(content.get("command")))
         if call is None:
             return
+        with self._guard:
+            self.heard += 1
+        if content["command"] == "resume":  # a worker may have to be started: the kernel does not wait for it
+            threading.Thread(target=self._try, args=(call,), name="nbllm-resume", daemon=True).start()
+        else:
+            self._try(call)
+
+    def _try(self, call: Callable[[], Any]) -> None:
         try:
             call()
+            with self._guard:
+                self.notice = {}
         except NbllmError as error:
             self._say(error.message, error.advice)
         except (OSError, KeyError, TypeError, ValueError) as error:
             self._say(f"That did not work: {type(error).__name__}: {error}", "See the log tab.")
 
     def _say(self, message: str, advice: str) -> None:
-        self._notices += 1
-        self.notice = {"message": message, "advice": advice, "number": self._notices}
+        with self._guard:
+            self._notices += 1
+            self._said_in = str(self.status.get("state", ""))
+            self.notice = {"message": message, "advice": advice, "number": self._notices}

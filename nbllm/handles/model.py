@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbllm.config import RunConfig, goal_of
 from nbllm.errors import ModelError, did_you_mean
+from nbllm.handles.threads import shared_threads
 from nbllm.runners import pieces
-from nbllm.runners.machine import cores, share_cores
-from nbllm.store.folder import RunFolder, list_runs
-from nbllm.store.status import read_status
+from nbllm.runners.machine import share_cores
+from nbllm.store.folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -210,18 +209,7 @@ class Model:
             if name not in known:
                 raise ModelError(f"There is no setting '{name}'.", did_you_mean(name, known))
 
-    @contextmanager
-    def _threads(self) -> Iterator[None]:
-        """All cores, or half of them while a run trains beside."""
-        import torch
-
-        before = torch.get_num_threads()
-        busy = any(read_status(run.status_file).live and run.alive() for run in list_runs())
-        torch.set_num_threads(max(1, cores() // 2) if busy else cores())
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+    _threads = staticmethod(shared_threads)
 
 
 def _roomy_device(module: torch.nn.Module) -> str:

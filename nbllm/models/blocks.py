@@ -64,13 +64,15 @@ class MLP(nn.Module):
 class Block(nn.Module):
     """Residual block: x + mixer(norm(x)), then x + cross(norm(x)) in a decoder and x + mlp(norm(x)) where it has them.
 
-    With the norm after (Vaswani et al. 2017): norm(x + mixer(x)), and so on.
+    With the norm after (Vaswani et al. 2017): norm(x + mixer(x)), and so on. `normed` says that x is normalised already.
     """
 
-    def __init__(self, mixer: Mixer, cross: Mixer | None, config: ModelConfig, mlp_units: int | None):
+    def __init__(
+        self, mixer: Mixer, cross: Mixer | None, config: ModelConfig, mlp_units: int | None, normed: bool = False
+    ):
         super().__init__()
         self.before = config.norm_place == "before"
-        self.mixer_norm = norm(config)
+        self.mixer_norm = nn.Identity() if normed else norm(config)
         self.mixer = mixer
         self.cross_norm = norm(config) if cross is not None else None
         self.cross = cross

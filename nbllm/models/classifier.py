@@ -1,5 +1,8 @@
 """A classifier: any stack, its answer pooled to one vector a text, and a matrix to the labels.
 
+On an encoder of kind bert it is BERT's own (Devlin et al. 2019): tanh(P x_0 + b) of the first token, then the matrix.
+On a one-way Transformer it has no bias, as transformers' classifiers have none there; see `huggingface`.
+
 B batch, T tokens, D width, L labels.
 """
 
@@ -18,12 +21,17 @@ class Classifier(nn.Module):
     def __init__(self, config: ModelConfig, vocab_size: int, context: int, outputs: int):
         super().__init__()
         self.stack = Stack(config, config.stack(), vocab_size, context, causal=not config.bidirectional)
-        self.pool = config.pool if config.pool != "auto" else ("mean" if config.bidirectional else "last")
+        self.pool = how_pooled(config)
+        self.pooler = nn.Linear(config.width, config.width) if has_pooler(config) else None
         self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(config.width, outputs)
+        self.head = nn.Linear(config.width, outputs, bias=has_head_bias(config))
         self.stack.init_weights(tied=False)
+        if self.pooler is not None:
+            nn.init.normal_(self.pooler.weight, std=config.width**-0.5)
+            nn.init.zeros_(self.pooler.bias)
         nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        if self.head.bias is not None:
+            nn.init.zeros_(self.head.bias)
 
     def forward(
         self,
@@ -33,7 +41,29 @@ class Classifier(nn.Module):
     ) -> torch.Tensor:
         """The logits of the labels: logits_BL."""
         x_BTD, _ = self.stack(tokens_BT, real_BT=real_BT, segments_BT=segments_BT)
-        return self.head(self.dropout(pooled(x_BTD, real_BT, self.pool)))
+        x_BD = pooled(x_BTD, real_BT, self.pool)
+        if self.pooler is not None:
+            x_BD = torch.tanh(self.pooler(x_BD))
+        return self.head(self.dropout(x_BD))
+
+
+def how_pooled(config: ModelConfig) -> str:
+    """The pool that `auto` stands for."""
+    if config.pool != "auto":
+        return config.pool
+    if config.kind == "bert":
+        return "first"
+    return "mean" if config.bidirectional else "last"
+
+
+def has_pooler(config: ModelConfig) -> bool:
+    """Whether a layer of its own stands between the first token and the labels, as in BERT."""
+    return config.kind == "bert" and how_pooled(config) == "first"
+
+
+def has_head_bias(config: ModelConfig) -> bool:
+    """Whether the matrix to the labels has a bias."""
+    return config.bidirectional or config.all_mixers() != {"attention"}
 
 
 def pooled(x_BTD: torch.Tensor, real_BT: torch.Tensor | None, how: str) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """An encoder that was hidden some of its tokens, with BERT's two heads (Devlin et al. 2019).
 
-With attention, norms after the blocks and learned positions it has the layout of transformers' BERT; see `huggingface`.
+It has the layout of transformers' ModernBERT, or with the preset `bert` of BERT; see `huggingface`.
 
 B batch, T tokens, D width, V vocabulary.
 """
@@ -22,14 +22,15 @@ class MaskedHead(nn.Module):
 
     def __init__(self, config: ModelConfig, vocab_size: int, stack: Stack):
         super().__init__()
-        self.transform = nn.Linear(config.width, config.width)
+        self.transform = nn.Linear(config.width, config.width, bias=config.bias)
         self.activation = "gelu" if config.activation in GATED else config.activation
         self.norm = norm(config)
         self.linear = None if config.tied else nn.Linear(config.width, vocab_size, bias=False)
         self.bias = nn.Parameter(torch.zeros(vocab_size))
         self._stack = [stack]
         nn.init.normal_(self.transform.weight, std=config.width**-0.5)
-        nn.init.zeros_(self.transform.bias)
+        if self.transform.bias is not None:
+            nn.init.zeros_(self.transform.bias)
         if self.linear is not None:
             nn.init.zeros_(self.linear.weight)
 

@@ -77,7 +77,8 @@ def parameters(config: ModelConfig, shape: Shape | int) -> dict[str, int]:
         if shape.head == "next":
             parts["head"] += _vocabulary_head(config, shape.vocab)
         elif shape.head == "masked":
-            parts["head"] += width * width + width + _norm(config) + shape.vocab  # transform, norm, a bias a token
+            parts["head"] += width * width + width * config.bias + _norm(config)  # transform and norm
+            parts["head"] += shape.vocab  # a bias a token
             parts["head"] += 0 if config.tied else width * shape.vocab
             parts["head"] += width * width + width + 2 * width + 2  # the pair's pooler and answer
         else:
@@ -121,7 +122,7 @@ def _stack(
             biases = (matrices - 1) * mlp + width if config.bias else 0
             parts["mlps"] += matrices * width * mlp + biases
         if not config.plain:
-            parts["norms"] += norm * (1 + looks + bool(mlp))
+            parts["norms"] += norm * (1 + looks + bool(mlp) - (index == 0 and not config.first_norm))
             if name == "attention" and config.qk_norm:
                 parts["norms"] += 2 * config.head_dim
         elif name == "attention" and config.qk_norm:

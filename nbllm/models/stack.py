@@ -75,7 +75,7 @@ class Stack(nn.Module):
             mixer = _mixer(name, config, rope, causal, index)
             # Attention looks at the memory in every block; of a recurrent or convolutional decoder only the last does.
             looks = cross and config.cross != "none" and (name == "attention" or index == len(mixers) - 1)
-            self.blocks.append(_block(mixer, CrossAttention(config) if looks else None, name, config))
+            self.blocks.append(_block(mixer, CrossAttention(config) if looks else None, name, config, index))
         last = not config.plain and config.norm_place == "before"
         self.norm = norm(config) if last else nn.Identity()
 
@@ -168,14 +168,17 @@ class Stack(nn.Module):
         """Whether a state can be carried past any length."""
         return all(mixer.unbounded for mixer in self.mixers()) and not isinstance(self.positions, Learned)
 
+    def embedding_std(self, tied: bool) -> float:
+        """The standard deviation of fresh embeddings."""
+        if self.config.embedding_scale:
+            return self.config.width**-0.5
+        if self.config.plain:
+            return PLAIN_TIED_STD if tied else PLAIN_STD
+        return EMBEDDING_STD
+
     def init_weights(self, tied: bool) -> None:
         """Small embeddings, hidden matrices scaled by fan-in, the ways out of a block zero."""
-        std = EMBEDDING_STD
-        if self.config.embedding_scale:
-            std = self.config.width**-0.5
-        elif self.config.plain:
-            std = PLAIN_TIED_STD if tied else PLAIN_STD
-        nn.init.normal_(self.embedding.weight, std=std)
+        nn.init.normal_(self.embedding.weight, std=self.embedding_std(tied))
         if self.segment_embedding is not None:
             nn.init.normal_(self.segment_embedding.weight, std=EMBEDDING_STD)
         for block in self._blocks():
@@ -214,7 +217,7 @@ def _mixer(name: str, config: ModelConfig, rope: Rope | None, causal: bool, inde
     raise AssertionError(f"the configuration has let a mixer '{name}' through")
 
 
-def _block(mixer: Mixer, cross: Mixer | None, name: str, config: ModelConfig) -> nn.Module:
+def _block(mixer: Mixer, cross: Mixer | None, name: str, config: ModelConfig, index: int) -> nn.Module:
     if config.plain:
         return PlainBlock(mixer, cross, config)
-    return Block(mixer, cross, config, config.mlp_of(name))
+    return Block(mixer, cross, config, config.mlp_of(name), normed=index == 0 and not config.first_norm)

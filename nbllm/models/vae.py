@@ -34,7 +34,8 @@ class VAE(nn.Module):
             self.decoder.embedding.weight = self.encoder.embedding.weight
         nn.init.normal_(self.to_latent.weight, std=config.width**-0.5)
         nn.init.zeros_(self.to_latent.bias)
-        nn.init.normal_(self.from_latent.weight, std=config.latent**-0.5)
+        # As large as the embeddings that it is added to, so that neither drowns the other.
+        nn.init.normal_(self.from_latent.weight, std=self.decoder.embedding_std(config.tied) * config.latent**-0.5)
         nn.init.zeros_(self.from_latent.bias)
 
     def encode(self, tokens_BT: torch.Tensor, real_BT: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:

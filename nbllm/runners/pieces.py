@@ -6,7 +6,9 @@ text of each is kept in the run folder's `cells/`, for reading only.
 
 from __future__ import annotations
 
+import ast
 import inspect
+import linecache
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -107,4 +109,19 @@ def _text(thing: Any) -> str:
     try:
         return inspect.getsource(thing)
     except (OSError, TypeError):
-        return f"# The text of {thing!r} could not be read.\n"
+        return _class_text(thing) or f"# The text of {thing!r} could not be read.\n"
+
+
+def _class_text(thing: Any) -> str:
+    """The text of a class in the cell that its methods come from: `inspect` does not find classes of a notebook."""
+    for method in filter(inspect.isfunction, vars(thing).values() if inspect.isclass(thing) else ()):
+        lines = linecache.getlines(method.__code__.co_filename)
+        try:
+            nodes = list(ast.walk(ast.parse("".join(lines))))
+        except SyntaxError:
+            continue
+        for node in nodes:
+            if isinstance(node, ast.ClassDef) and node.name == thing.__name__:
+                first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+                return "".join(lines[first - 1 : node.end_lineno])
+    return ""

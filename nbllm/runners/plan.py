@@ -56,28 +56,38 @@ def create(
     name = check_name(name) if name is not None else free_name(config.model.kind, root)
     folder = RunFolder(root / name)
     _check_free(folder, replace)
-    roles = goal_of(config.objective).columns
-    if records is None and roles:
-        rows.check_rows(config.data, roles, Path.cwd())
-    elif records is None:
-        sources.check_source(config.data, Path.cwd())
-    check_memory(config)
+    check(config, records)
     check_disk(config, root)
     made = RunFolder(Path(tempfile.mkdtemp(prefix=".new-", dir=root)))
     try:
-        made.data.mkdir()
-        if records is not None:
-            write_object(records, made.path / RECORDS, config.data, roles)
-        if config.init_from and not config.init_from.startswith(initial.HUGGING_FACE):
-            initial.bring(config.init_from, made.path)
-        write_text(made.config, config.to_yaml())
-        write_json(made.environment, environment(config, command))
+        fill(made, config, records, command)
         write_status(made.status_file, Status("starting", steps=config.train.steps), durable=True)
         made.path.chmod(0o755)
         return _put(made, folder, replace, stem=config.model.kind if unnamed else None)
     except BaseException:
         shutil.rmtree(made.path, ignore_errors=True)
         raise
+
+
+def check(config: RunConfig, records: Any = None) -> None:
+    """DataError and ConfigError for what can be known before anything is made: the source, its columns, the memory."""
+    roles = goal_of(config.objective).columns
+    if records is None and roles:
+        rows.check_rows(config.data, roles, Path.cwd())
+    elif records is None:
+        sources.check_source(config.data, Path.cwd())
+    check_memory(config)
+
+
+def fill(made: RunFolder, config: RunConfig, records: Any = None, command: str = "") -> None:
+    """Put into an empty folder what a worker needs: the notebook's records, the weights to start from, the settings."""
+    made.data.mkdir()
+    if records is not None:
+        write_object(records, made.path / RECORDS, config.data, goal_of(config.objective).columns)
+    if config.init_from and not config.init_from.startswith(initial.HUGGING_FACE):
+        initial.bring(config.init_from, made.path)
+    write_text(made.config, config.to_yaml())
+    write_json(made.environment, environment(config, command))
 
 
 def write_object(thing: Any, path: Path, data: DataConfig, roles: Sequence[str]) -> None:
