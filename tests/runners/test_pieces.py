@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import linecache
 import subprocess
 import sys
 import threading
@@ -99,6 +100,17 @@ def test_pieces_of_a_cell_work_in_the_worker_and_go_there_again_on_resume(tmp_pa
     with pytest.raises(RunError, match=r'@nbllm.metrics.register\("confidence"\)'):
         run.resume(steps=40)
     assert len(run.load().generate("3 sheep", max_tokens=3)) > 0, "metrics and callbacks are not needed to read it"
+
+
+def test_the_text_of_a_notebooks_class_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel's classes are of no file; it keeps its cells as lines of text."""
+    text = "@register\nclass Noted:\n    # why\n    def __call__(self, event, context):\n        pass\n"
+    cell = f"import torch\n\n{text}\nx = 1\n"
+    monkeypatch.setitem(linecache.cache, "<cell 7>", (len(cell), None, cell.splitlines(keepends=True), "<cell 7>"))
+    names: dict[str, Any] = {"__name__": "__main__", "register": nbllm.callbacks.register("noted")}
+    exec(compile(cell, "<cell 7>", "exec"), names)
+    run = nbllm.train("one", steps=2, callbacks="noted", **INLINE)
+    assert (run.folder / "cells" / "callback_noted.py").read_text() == text
 
 
 def test_one_that_stands_for_a_built_in_is_asked_for_again() -> None:
