@@ -49,7 +49,9 @@ export function chart(root, signal) {
     const started = performance.now();
     try {
       const width = graph.offsetWidth;
-      const { data, layout } = make(width);
+      const { data, layout, label } = make(width);
+      graph.setAttribute("role", "img");
+      graph.setAttribute("aria-label", label);
       hush();
       await globalThis.Plotly.react(graph, data, { ...layout, autosize: true, width });
       hush();

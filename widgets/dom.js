@@ -18,7 +18,7 @@ export function say(node, text) {
 }
 
 export function count(value) {
-  return value === null || value === undefined ? "–" : Math.round(value).toLocaleString("en-US");
+  return Number.isFinite(value) ? Math.round(value).toLocaleString("en-US") : "–";
 }
 
 export function brief(value) {
@@ -48,6 +48,28 @@ export function visible(token) {
 // Plotly's labels know a little HTML: text that came from data is shown as it is.
 export function plain(text) {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}
+
+export function clip(text, most = 16) {
+  const letters = [...text];
+  return letters.length > most ? `${letters.slice(0, most - 1).join("")}…` : text;
+}
+
+// About how many pixels a label takes at 12 px: Chinese signs are as wide as high.
+export function wide(text) {
+  return [...text].reduce((sum, letter) => sum + (letter.codePointAt(0) > 0x2e80 ? 12 : 7), 0);
+}
+
+const UPRIGHT = /^[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]+$/;
+
+// Labels below an axis that have so much room each: upright where most fit (Chinese words are written downwards, and a
+// few long ones among short ones are left to the hover), else turned. `depth` is the room they take below.
+export function across(labels, room) {
+  const set = labels.map((text) => (wide(text) <= room + 2 ? [text] : UPRIGHT.test(text) ? [...text] : null));
+  if (set.filter((lines) => !lines).length > labels.length / 8) {
+    return { angle: -90, depth: Math.max(12, ...labels.map(wide)), texts: labels.map(plain) };
+  }
+  return { angle: 0, depth: 12 * Math.max(1, ...set.map((lines) => lines?.length ?? 1)), texts: set.map((lines) => (lines ?? ["…"]).map(plain).join("<br>")) };
 }
 
 export function table(caption, heads, rows) {

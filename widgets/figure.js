@@ -6,6 +6,7 @@ async function plotlyWidget(model) {
     const bytes = model.get("_bundle");
     const url = URL.createObjectURL(new Blob([bytes], { type: "text/javascript" }));
     globalThis.nbllmPlotlyWidget = import(url).finally(() => URL.revokeObjectURL(url));
+    globalThis.nbllmPlotlyWidget.catch(() => { delete globalThis.nbllmPlotlyWidget; }); // the next figure tries again
   }
   return (await globalThis.nbllmPlotlyWidget).default();
 }

@@ -5,10 +5,12 @@ const ENDED = ["stopped", "finished", "failed", "lost"];
 const ASKED = {
   pause: "asked to pause", resume: "asked to resume", stop: "asked to stop", checkpoint: "asked for a checkpoint",
 };
-const PATIENCE = 20000; // ms after which an unanswered wish is no longer shown
+const PATIENCE = 20000; // ms after which a wish that the kernel heard and the worker did not answer is no longer shown
+const LONG = 600000; // ms after which one is given up that the kernel has not heard
+const SOON = 1500; // ms in which a free kernel hears
 
 export function header(model) {
-  let asked = null; // {command, text, state, checkpoint, commands, lr}
+  let asked = null; // what was asked for, and what was so when it was
   const name = el("strong", { class: "nbllm-name" });
   const summary = el("span", { class: "nbllm-quiet" });
   const dot = el("span", { class: "nbllm-dot", "aria-hidden": "true" });
@@ -20,11 +22,12 @@ export function header(model) {
 
   const ask = (command, extra = {}) => {
     const s = model.get("status");
-    asked = { command, text: extra.text ?? ASKED[command], state: s.state, checkpoint: s.checkpoint, commands: s.commands, at: Date.now() };
+    asked = { command, text: extra.text ?? ASKED[command], state: s.state, checkpoint: s.checkpoint, commands: s.commands,
+      heard: model.get("heard"), at: Date.now() };
     delete extra.text;
     model.send({ kind: "command", command, ...extra });
     show();
-    setTimeout(show, PATIENCE + 100);
+    for (const wait of [SOON, PATIENCE, LONG]) setTimeout(show, wait + 100);
   };
   const button = (label, onclick) => el("button", { type: "button", class: "nbllm-button", onclick }, label);
   const pause = button("Pause", () => ask(resumes() ? "resume" : "pause"));
@@ -45,13 +48,15 @@ export function header(model) {
   });
 
   const resumes = () => ["paused", "stopped", "failed", "lost"].includes(model.get("status").state);
-  const answered = (s) => s.state !== asked.state || Date.now() - asked.at > PATIENCE ||
+  const heard = () => model.get("heard") !== asked.heard;
+  const answered = (s) => s.state !== asked.state || Date.now() - asked.at > (heard() ? PATIENCE : LONG) ||
     (asked.command === "checkpoint" && s.checkpoint !== asked.checkpoint) ||
     (asked.command === "set" && s.commands !== asked.commands);
 
   // The state, with what was asked for, or with what the worker says; not both where the one says the other.
   const standing = (s, ended) => {
-    const more = asked?.text ?? (ended ? "" : s.message);
+    const waits = asked && !heard() && Date.now() - asked.at > SOON ? ", waits for the running cell" : "";
+    const more = asked ? asked.text + waits : ended ? "" : s.message;
     if (!more) return s.state ?? "";
     return more.startsWith(s.state) ? more : `${s.state} · ${more}`;
   };
@@ -67,6 +72,7 @@ export function header(model) {
     const share = s.state === "finished" ? 1 : s.state === "preparing" ? s.progress : s.steps ? s.step / s.steps : s.progress;
     bar.style.width = `${100 * Math.min(1, Math.max(0, share ?? 0))}%`;
     progress.setAttribute("aria-valuenow", String(Math.round(100 * (share ?? 0))));
+    progress.setAttribute("aria-valuetext", s.steps ? `step ${count(s.step)} of ${count(s.steps)}` : `${Math.round(100 * (share ?? 0))} percent`);
     progress.dataset.state = s.state ?? "";
     say(numbers[0], s.steps ? `${count(s.step)} / ${count(s.steps)}` : s.step ? `${count(s.step)} steps` : "");
     say(numbers[1], s.left !== null && s.left !== undefined ? `${clock(s.left)} left` : s.seconds ? `${clock(s.seconds)} trained` : "");
@@ -88,7 +94,7 @@ export function header(model) {
     say(notice, lines[0] ?? "");
     notice.hidden = !lines.length;
   }
-  for (const part of ["name", "summary", "status", "notice"]) model.on(`change:${part}`, show);
+  for (const part of ["name", "summary", "status", "notice", "heard"]) model.on(`change:${part}`, show);
   show();
   return el("div", { class: "nbllm-header" },
     el("div", { class: "nbllm-title" }, name, summary, el("span", { class: "nbllm-where" }, dot, state)),

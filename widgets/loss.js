@@ -48,7 +48,10 @@ export function lossTab(model, view, changed) {
     };
     if (none && !blank) layout.annotations.push(note("not measured in this run", 0.12, colours));
     data[3].showlegend = false;
-    return { data, layout };
+    const last = (column) => figures(column[column.length - 1]);
+    const label = blank ? waiting(model) : `Loss by ${title}, to step ${count(t.step[t.step.length - 1])}: train ${last(t.loss)}, held-out ${last(h.loss)}. ` +
+      `Below it the ${BELOW[v.below]}. “Show as table” gives the numbers.`;
+    return { data, layout, label };
   }
 
   function asTable() {
@@ -60,7 +63,8 @@ export function lossTab(model, view, changed) {
       ["step", "time", "tokens", "train loss", "held-out loss", "learning rate", "gradient norm"],
       [...new Set(picked)].map((i) => [count(t.step[i]), clock(t.seconds[i] || 0), count(t.tokens[i]), figures(t.loss[i]), figures(near(t.step[i])), figures(t.lr[i], 3), figures(t.grad_norm[i], 3)]));
   }
-  return { controls, figure, asTable, traits: ["base", "tail", "held"] };
+  // The state is only looked at while there is no point: the words in the empty chart are about it.
+  return { controls, figure, asTable, traits: ["base", "tail", "held"], empty: () => !model.get("base")?.byteLength && !model.get("tail")?.byteLength };
 }
 
 export function note(text, y, colours) {

@@ -30,7 +30,7 @@ function render({ model, el: root, signal: given }) {
   };
   const figure = chart(root, signal);
   const controls = el("div", {});
-  const sheet = el("div", { class: "nbllm-sheet" });
+  const sheet = el("div", { class: "nbllm-sheet", tabindex: "0" }); // it scrolls, also by the keyboard
   const asTable = el("button", { type: "button", class: "nbllm-link", onclick: () => changed({ table: !chosen.table }) });
   const body = el("div", { role: "tabpanel", id: freshId("body") }, controls, sheet);
   const buttons = Object.entries(TABS).map(([key, name]) =>
@@ -38,11 +38,11 @@ function render({ model, el: root, signal: given }) {
   const keys = Object.keys(TABS);
   const list = el("div", { class: "nbllm-tabs", role: "tablist", "aria-label": "views of the run" }, ...buttons);
   list.addEventListener("keydown", (event) => {
-    const move = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!move) return;
+    const here = keys.indexOf(chosen.tab);
+    const next = { ArrowRight: (here + 1) % keys.length, ArrowLeft: (here - 1 + keys.length) % keys.length, Home: 0, End: keys.length - 1 }[event.key];
+    if (next === undefined) return;
     event.preventDefault();
     event.stopPropagation();
-    const next = (keys.indexOf(chosen.tab) + move + keys.length) % keys.length;
     changed({ tab: keys[next] });
     buttons[next].focus();
   });
@@ -65,9 +65,10 @@ function render({ model, el: root, signal: given }) {
     if (drawn) return figure.show((width) => tab.figure(palette(root), width), now);
     const log = sheet.querySelector(".nbllm-log");
     const followed = !log || log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
-    const top = sheet.scrollTop;
+    const top = sheet.scrollTop, focused = !!log && log === log.ownerDocument.activeElement;
     sheet.replaceChildren(tab.figure ? tab.asTable() : tab.render());
     sheet.scrollTop = top;
+    if (focused) sheet.querySelector(".nbllm-log")?.focus({ preventScroll: true });
     if (tab.end && followed) sheet.firstChild.scrollTop = sheet.firstChild.scrollHeight;
   }
 
@@ -78,12 +79,8 @@ function render({ model, el: root, signal: given }) {
     waiting = true;
     setTimeout(() => { waiting = false; last = Date.now(); if (!signal.aborted) show(); }, chosen.table ? Math.max(0, 1000 - (Date.now() - last)) : 0);
   };
-  const mine = [];
-  for (const trait of ["base", "tail", "held", "samples", "probe", "maps", "network", "data", "log"]) {
-    const hear = () => news(trait);
-    mine.push([`change:${trait}`, hear]);
-    model.on(`change:${trait}`, hear);
-  }
+  for (const trait of ["base", "tail", "held", "samples", "probe", "maps", "network", "data", "log"]) model.on(`change:${trait}`, () => news(trait));
+  model.on("change:status", () => { if (tabs[chosen.tab]?.empty?.()) show(); });
 
   root.replaceChildren(header(model), el("div", { class: "nbllm-row" }, list, asTable), body);
   requestAnimationFrame(() => show(true));
@@ -94,10 +91,9 @@ function render({ model, el: root, signal: given }) {
   if (!document.hidden) model.send({ kind: "sign" }); // the first, before the view is in the page
   const beat = setInterval(here, SIGN);
   document.addEventListener("visibilitychange", here, { signal });
-  return () => {
+  return () => { // anywidget takes the listeners off the model
     controller.abort();
     clearInterval(beat);
-    mine.forEach(([event, hear]) => model.off(event, hear));
   };
 }
 

@@ -83,10 +83,14 @@ def test_it_answers_while_the_kernel_is_busy_and_comes_back(live: Path, tmp_path
         page.get_by_role("tab", name="Attention").click()
         until(lambda: plotted(lab, "d.data[0]?.type") == "heatmap", 5)
         assert plotted(lab, "d.layout.xaxis.ticktext.slice(0, 4).join('')") == "今天天气"
+        assert plotted(lab, "d.layout.xaxis.tickangle") == 0, "Chinese stands upright"
+        assert plotted(lab, "d.getAttribute('role')") == "img"
+        assert plotted(lab, "d.getAttribute('aria-label')").startswith("Attention of layer 0, head 0 at step ")
         one = plotted(lab, "d.data[0].z[9].join()")
         page.get_by_role("slider", name="head").fill("2")
         until(lambda: plotted(lab, "d.data[0].z[9].join()") != one, 5)
-        page.get_by_role("tab", name="Loss").click()
+        page.get_by_role("tab", name="Attention").press("Home")
+        until(lambda: plotted(lab, "d.getAttribute('aria-label')").startswith("Loss by step, to step "), 5)
         page.get_by_role("button", name="tokens", exact=True).click()
         page.get_by_role("button", name="log", exact=True).click()
         until(lambda: plotted(lab, "d.layout.yaxis.type") == "log", 5)

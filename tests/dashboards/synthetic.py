@@ -80,7 +80,10 @@ class Writer:
         write_json(self.run.data / "fingerprint.json", {"characters": 1_115_394, "tokens": 1_115_394, "vocabulary": 65})
         self.tokens = tokens or CHINESE
         self.kind = kind
-        write_json(self.run.probes / "probe.json", {"kind": kind, "tokens": self.tokens, "text": "".join(self.tokens)})
+        probe: dict[str, Any] = {"kind": kind, "tokens": self.tokens, "text": "".join(self.tokens)}
+        if kind == "gates":
+            probe["gates"] = ["input", "forget", "output", "cell"]
+        write_json(self.run.probes / "probe.json", probe)
         self.metrics = EventWriter(self.run.metrics)
         self.samples = EventWriter(self.run.samples)
         self.lr = 3e-3

@@ -187,6 +187,9 @@ def test_gates_and_maps_by_step(tmp_path: Path) -> None:
     watch, feed = fed(tmp_path / "r")
     assert feed.values["probe"]["kind"] == "gates"
     assert feed.values["probe"]["shape"] == [2, 4, len(CHINESE), 32]
+    assert feed.values["probe"]["gates"] == ["input", "forget", "output", "cell"]
+    units = feed.values["probe"]["units"]
+    assert (units[0], units[-1], len(units)) == (0, 127, 32), "32 units that stand for a layer of 128"
     assert watch.map(50) is not None
     assert watch.map(51) is None
 

@@ -126,9 +126,35 @@ def test_a_refusal_is_told_with_its_advice(writer: Writer) -> None:
         def resume(self) -> None:
             raise RunError("Run 'r' has finished.", "Give it more: run.resume(steps=4000)")
 
-    panel, _ = panel_of(writer, Refuses(writer.run.path))
+    panel, follower = panel_of(writer, Refuses(writer.run.path))
     panel._hear(panel, {"kind": "command", "command": "resume"}, [])
+    until(lambda: panel.notice)
     assert panel.notice["advice"] == "Give it more: run.resume(steps=4000)"
+    panel._hear(panel, {"kind": "command", "command": "pause"}, [])
+    assert panel.notice == {}, "what works is no longer complained about"
+    panel._say("Something else.", "")
+    writer.status("failed", error={"message": "Out of memory.", "advice": ""})
+    follower.watch._lock_looked = 0.0
+    follower.look()
+    panel.offer(follower.feed)
+    assert panel.status["error"]["message"] == "Out of memory."
+    assert panel.notice == {}, "an old notice does not hide a new fault"
+
+
+def test_a_resume_that_takes_long_does_not_hold_the_kernel(writer: Writer) -> None:
+    let_go = threading.Event()
+
+    class Slow(SyntheticRun):
+        def resume(self) -> None:
+            assert let_go.wait(20)
+            super().resume()
+
+    panel, _ = panel_of(writer, Slow(writer.run.path))
+    panel._hear(panel, {"kind": "command", "command": "resume"}, [])
+    assert panel.heard == 1
+    assert control.take(writer.run.control) == []
+    let_go.set()
+    until(lambda: control.take(writer.run.control) == [{"command": "resume"}])
 
 
 def test_with_nobody_looking_only_the_status_goes_out_and_all_comes_back(
