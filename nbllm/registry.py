@@ -107,6 +107,13 @@ CORPORA: Registry[Any] = Registry(
         "zh-phrases": "nbllm.data.builtin:zh_phrases",
     },
 )
+TABLES: Registry[Any] = Registry(
+    "built-in table",
+    **{
+        "python-topics": "nbllm.data.builtin_tables:python_topics",
+        "date-pairs": "nbllm.data.builtin_tables:date_pairs",
+    },
+)
 VIEWS: Registry[Any] = Registry(
     "view",
     dashboard="nbllm.dashboards:dashboard",

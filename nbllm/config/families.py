@@ -22,6 +22,8 @@ class Goal:
     columns: tuple[str, ...] = ()
     two_way: bool = False
     """Whether it is meant for networks that read both ways."""
+    source: str = "python-docs"
+    """The built-in data where none is named."""
 
 
 STACKS = frozenset({"rnn", "lstm", "gru", "cnn", "transformer", "hybrid"})
@@ -31,9 +33,13 @@ GOALS: dict[str, Goal] = {
     "prefix-lm": Goal("stream", "next", frozenset({"transformer"})),
     "mlm": Goal("stream", "masked", STACKS | {"bert", "huggingface"}, two_way=True),
     "nsp": Goal("sentences", "masked", STACKS | {"bert"}, two_way=True),
-    "seq2seq": Goal("rows", "target", frozenset({"seq2seq", "huggingface"}), ("source", "target")),
+    "seq2seq": Goal(
+        "rows", "target", frozenset({"seq2seq", "huggingface"}), ("source", "target"), source="date-pairs"
+    ),
     "span": Goal("stream", "target", frozenset({"seq2seq", "huggingface"})),
-    "classification": Goal("rows", "labels", STACKS | {"bert", "huggingface"}, ("text", "label"), two_way=True),
+    "classification": Goal(
+        "rows", "labels", STACKS | {"bert", "huggingface"}, ("text", "label"), two_way=True, source="python-topics"
+    ),
     "elbo": Goal("sentences", "latent", frozenset({"vae"})),
 }
 
@@ -102,6 +108,8 @@ def usual(kind: str, asked: Mapping[str, Any]) -> dict[str, Any]:
     objective = str(asked.get("objective.kind") or family.objective)
     found: dict[str, Any] = {"objective.kind": objective, **family.defaults}
     goal = GOALS.get(objective)
+    if goal:
+        found["data.source"] = goal.source
     if goal and goal.two_way and kind in STACKS and not asked.get("model.plain"):
         found["model.bidirectional"] = True
     if asked.get("model.positions") == "sinusoidal" and "embedding_scale" in family.fields:

@@ -17,7 +17,7 @@ from nbllm.data import members as files
 from nbllm.data import readers, remote, sources, tables
 from nbllm.data.clean import CleanReport, clean
 from nbllm.errors import DataError, did_you_mean
-from nbllm.registry import CORPORA
+from nbllm.registry import CORPORA, TABLES
 
 Row = dict[str, str]
 
@@ -64,6 +64,8 @@ def check_rows(data: DataConfig, roles: Sequence[str], base: Path, cache: Path |
     if remote.is_address(data.source) and not remote.cached_file(data.source, cache).is_file():
         sources.check_source(data, base, cache)
         return {}
+    if data.source in TABLES:
+        return columns_for(data, roles, list(next(iter(TABLES.get(data.source)()))), data.source)
     if data.source in CORPORA:
         raise _no_table(data, roles)
     path = sources.find_files(data, base, cache)[1][0]
@@ -78,7 +80,7 @@ def check_rows(data: DataConfig, roles: Sequence[str], base: Path, cache: Path |
 def _no_table(data: DataConfig, roles: Sequence[str]) -> DataError:
     return DataError(
         f"{data.source} is no table, and this objective needs the columns {' and '.join(roles)}.",
-        "Give a .csv, .tsv, .jsonl or .parquet file, or a DataFrame.",
+        f"Give a .csv, .tsv, .jsonl or .parquet file, a DataFrame, or one of {', '.join(TABLES)}.",
     )
 
 
@@ -112,6 +114,12 @@ def _raw_rows(
                 if names and isinstance(row[chosen["label"]], int):
                     row[chosen["label"]] = names[row[chosen["label"]]]
                 yield row, chosen, data.source
+        return
+    if data.source in TABLES:
+        chosen: dict[str, str] = {}
+        for row in TABLES.get(data.source)():
+            chosen = chosen or columns_for(data, roles, list(row), data.source)
+            yield row, chosen, data.source
         return
     for path in sources.find_files(data, base, cache)[1]:
         for member in files.members(path, data.format):

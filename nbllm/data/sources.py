@@ -15,9 +15,11 @@ import glob
 import hashlib
 import os
 import platform
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +30,10 @@ from nbllm.data.encodings import find_encoding, is_binary
 from nbllm.data.members import FORMATS, TEXT_LIKE
 from nbllm.data.readers import Record, columns_of, pieces, read_member, text_column
 from nbllm.errors import DataError, did_you_mean
-from nbllm.registry import CORPORA
+from nbllm.registry import CORPORA, TABLES
 
 MAX_FILES = 100_000
-TABLES = ("csv", "jsonl", "parquet")
+TABLE_FORMATS = ("csv", "jsonl", "parquet")
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,10 @@ def check_source(data: DataConfig, base: Path, cache: Path | None = None) -> Sou
         return SourceInfo(data.source, "https", files.format_of(name, data.format), 1, None)
     if data.source in CORPORA:
         return SourceInfo(data.source, "corpus", "text", 1, None)
+    if data.source in TABLES:
+        columns = tuple(next(iter(TABLES.get(data.source)())))
+        column = text_column(data.text_column, columns, columns, data.source)
+        return SourceInfo(data.source, "table", "table", 1, None, columns, column)
     kind, paths = find_files(data, base, cache)
     size = 0
     for path in paths:
@@ -76,9 +82,9 @@ def check_source(data: DataConfig, base: Path, cache: Path | None = None) -> Sou
         with member.open() as stream:
             if is_binary(stream.read(4096)):
                 raise DataError(f"{member.name} is a binary file, not text.", "Give a text file or a table.")
-    columns, textual = columns_of(member, data)
-    column = text_column(data.text_column, columns, textual, member.name) if columns else None
-    return SourceInfo(data.source, kind, member.format, len(paths), size, tuple(columns), column)
+    names, textual = columns_of(member, data)
+    named = text_column(data.text_column, names, textual, member.name) if names else None
+    return SourceInfo(data.source, kind, member.format, len(paths), size, tuple(names), named)
 
 
 def read_records(data: DataConfig, base: Path, cache: Path | None = None) -> Iterator[Record]:
@@ -104,6 +110,9 @@ def parts(data: DataConfig, base: Path, cache: Path | None = None) -> Iterator[C
         yield partial(remote.read_dataset, data, base)
     elif data.source in CORPORA:
         yield lambda: (record for text in CORPORA.get(data.source)() for record in pieces(text))
+    elif data.source in TABLES:
+        column = check_source(data, base, cache).text_column
+        yield lambda: (record for row in TABLES.get(data.source)() for record in pieces(row[column]))
     else:
         for path in find_files(data, base, cache)[1]:
             for member in files.members(path, data.format):
@@ -117,20 +126,19 @@ def identity(data: DataConfig, base: Path, cache: Path | None = None) -> list[An
     """
     if data.source.startswith("hf:"):
         return ["huggingface", data.source, data.dataset_split, remote.dataset(data, base)._fingerprint]
-    if data.source in CORPORA:
-        from nbllm.data import builtin
-
-        function = CORPORA.get(data.source)
-        if getattr(function, "__module__", "") != builtin.__name__:
-            return ["registered corpus", data.source, os.urandom(16).hex()]  # code of a cell: never taken as known
-        return ["corpus", data.source, builtin.VERSION, platform.python_version()]
+    for table in (CORPORA, TABLES):
+        if data.source in table:
+            module = sys.modules[table.get(data.source).__module__]
+            if not table.is_builtin(data.source):
+                return ["registered corpus", data.source, os.urandom(16).hex()]  # code of a cell: never taken as known
+            return ["corpus", data.source, module.VERSION, platform.python_version(), metadata.version("babel")]
     _, paths = find_files(data, base, cache)
     return ["files", *([path.name, path.stat().st_size, _digest(path)] for path in paths)]
 
 
 def encoding_of(data: DataConfig, base: Path, cache: Path | None = None) -> str | None:
     """Encoding of the source's first text file; None for what is not a file of text."""
-    if data.source.startswith("hf:") or data.source in CORPORA:
+    if data.source.startswith("hf:") or data.source in CORPORA or data.source in TABLES:
         return None
     member = next(files.members(find_files(data, base, cache)[1][0], data.format))
     if member.format == "parquet":
@@ -194,7 +202,7 @@ def _readable(data: DataConfig, folder: Path, paths: list[Path]) -> list[Path]:
     elif data.format != "auto":
         found = [p for p in paths if kinds[p] == data.format]
     else:
-        found = [p for p in paths if kinds[p] in TEXT_LIKE] or [p for p in paths if kinds[p] in TABLES]
+        found = [p for p in paths if kinds[p] in TEXT_LIKE] or [p for p in paths if kinds[p] in TABLE_FORMATS]
     if not found:
         seen = sorted({p.suffix for p in paths if p.suffix})[:12]
         raise DataError(
@@ -213,11 +221,11 @@ def _near(path: Path, base: Path) -> str:
     near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
     if near:
         return "Did you mean " + " or ".join(f"'{_shown(folder / n, base)}'" for n in near) + "?"
-    corpus = did_you_mean(path.name, CORPORA)
+    corpus = did_you_mean(path.name, [*CORPORA, *TABLES])
     if corpus.startswith("Did you mean"):
         return corpus
     some = ", ".join(names[:8])
-    return f"The folder {_shown(folder, base)} holds: {some or 'nothing'}. Built-in: {', '.join(CORPORA)}."
+    return f"The folder {_shown(folder, base)} holds: {some or 'nothing'}. Built-in: {', '.join([*CORPORA, *TABLES])}."
 
 
 def _shown(path: Path, base: Path) -> str:

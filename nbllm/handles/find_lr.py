@@ -188,9 +188,7 @@ def _changed(run: RunFolder, layers: Layers, data_object: Any) -> RunConfig:
         raise type(error)(f"With run '{run.name}': {error.message}", error.advice) from None
     before, after = config.model_dump(), changed.model_dump()
     fixed = [key for key in before if key != "train" and before[key] != after[key]]
-    fixed += [
-        f"train.{key}" for key in ("context", "target_context") if before["train"][key] != after["train"][key]
-    ]
+    fixed += [f"train.{key}" for key in ("context", "target_context") if before["train"][key] != after["train"][key]]
     if fixed or data_object is not None:
         raise RunError(
             f"Run '{run.name}' is there already, and its {(fixed or ['data'])[0]} cannot change.",

@@ -13,7 +13,7 @@ from nbllm.config import SHORTHAND, Option, RunConfig, options
 from nbllm.errors import ConfigError
 from nbllm.magics.commands import COMMANDS, HELP, Command, limits, value_names
 from nbllm.magics.parse import Word, words
-from nbllm.registry import CORPORA
+from nbllm.registry import CORPORA, TABLES
 from nbllm.store.folder import list_runs
 
 _LINE = re.compile(r"^\s*(?:[\w.,\s\[\]'\"]+=\s*)?%%?llm_(\w+)\s(.*)$", re.DOTALL)
@@ -116,7 +116,7 @@ def _setting_values(command: Command, key: str, fragment: str) -> list[str]:
 
 def _values(leaf: Option, fragment: str) -> list[str]:
     if leaf.path == "data.source":
-        return [*CORPORA, *_paths(fragment)]
+        return [*CORPORA, *TABLES, *_paths(fragment)]
     if leaf.path == "tokenizer.kind":
         return [*leaf.choices, *(path for path in _paths(fragment) if path.endswith((".json", "/")))]
     if leaf.path == "train.device":
@@ -142,7 +142,7 @@ def _of_kind(kinds: list[str], given: int, fragment: str) -> list[str]:
     if kind in ("NAME", "RUN", "OLD"):
         return [run.name for run in reversed(list_runs())] + (["last"] if fragment else [])
     if kind == "SOURCE":
-        return [*CORPORA, *_paths(fragment)]
+        return [*CORPORA, *TABLES, *_paths(fragment)]
     return _paths(fragment) if kind in ("FILE", "FOLDER") else []
 
 

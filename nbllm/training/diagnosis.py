@@ -1,15 +1,28 @@
-"""What is wrong with a run, in a line, with the evidence."""
+"""What is wrong with a run, in a line, with the evidence.
+
+    diagnose(history) -> [Finding, ...]     the gravest first; [] for a healthy run
+
+Each question is a pure function of the recorded series and answers one line, or "". `Observer` keeps the series while a
+run trains. `Diverged` is what ends one that cannot go on.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from nbllm.errors import NbllmError
+from nbllm.store.metrics import Metrics
 
 _SMOOTH = 0.95
 _SETTLED = 20  # steps before the loss is judged
 _REMEDY = "Resume with a third of the learning rate, run.resume(lr=...), or train anew with a longer train.warmup."
+_AT_PEAK = 0.9  # share of the peak from which the learning rate counts as at its peak
+_COLLAPSED = 0.1  # nats a sentence: less says nothing of the sentence
 
 
 class Diverged(NbllmError):
@@ -43,6 +56,240 @@ def runaway(progress: Any, loss: float) -> None:
         raise Diverged.ran_away(step, progress.smooth_loss, progress.first_loss)
 
 
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong: its kind, and a line with the evidence and what to do."""
+
+    kind: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class History:
+    """The recorded series of a run. Rows of `steps` are logged steps, rows of `held_steps` measurements.
+
+    `measures` are what evaluations tell beside the loss (kl, ...); `budget` is the number of steps where it is known;
+    `fresh` says that the weights were not trained before; `dead` names parts found dead at the last two measurements.
+    """
+
+    steps: np.ndarray
+    losses: np.ndarray
+    rates: np.ndarray
+    norms: np.ndarray
+    held_steps: np.ndarray
+    held: np.ndarray
+    measures: dict[str, np.ndarray] = field(default_factory=dict)
+    budget: int | None = None
+    fresh: bool = True
+    dead: Sequence[str] = ()
+
+    @classmethod
+    def of(
+        cls, metrics: Metrics, *, budget: int | None = None, fresh: bool = True, dead: Sequence[str] = ()
+    ) -> History:
+        """The series of metrics.jsonl."""
+        train, evaluation = metrics.train, metrics.evaluation
+        measures = {
+            name: evaluation.array(name) for name in evaluation.columns if name not in ("t", "val_loss", "seconds")
+        }
+        return cls(
+            train.array("step"), train.array("loss"), train.array("lr"), train.array("grad_norm"),
+            evaluation.array("step"), evaluation.array("val_loss"), measures, budget, fresh, dead,
+        )  # fmt: skip
+
+    @property
+    def peak(self) -> np.ndarray:
+        """Rows of the steps at the peak learning rate, the warm-up and the way down left out."""
+        if not len(self.rates):
+            return np.empty(0, dtype=np.int64)
+        return np.flatnonzero(self.rates >= _AT_PEAK * np.nanmax(self.rates))
+
+
+class Observer:
+    """Keeps the series of a run that trains, and says at each measurement what is wrong, in a line."""
+
+    def __init__(self, past: Iterable[dict[str, Any]] = (), *, fresh: bool = True):
+        self._metrics = Metrics()
+        self._metrics.update(past)
+        self._fresh = fresh
+        self._suspects: set[str] = set()
+
+    def hear(self, event: dict[str, Any]) -> None:
+        """A line of metrics.jsonl: a step or a measurement."""
+        self._metrics.update([event])
+
+    def advice(self, budget: int | None = None, dead: Iterable[object] = ()) -> str:
+        """The gravest finding, or "". `dead` are the parts that look dead now; they count when they did before too."""
+        now = {str(part) for part in dead}
+        lasting, self._suspects = sorted(now & self._suspects), now
+        findings = diagnose(History.of(self._metrics, budget=budget, fresh=self._fresh, dead=lasting))
+        return findings[0].text if findings else ""
+
+
+def diagnose(history: History) -> list[Finding]:
+    """All that is wrong with a run by its series, the gravest first."""
+    questions: list[tuple[str, Callable[[History], str]]] = [
+        ("diverges", diverges),
+        ("dead", dead_parts),
+        ("collapsed", collapsed),
+        ("lr too high", lr_too_high),
+        ("jump", held_out_jump),
+        ("overfits", overfitting),
+        ("lr too low", lr_too_low),
+        ("plateau", plateau),
+    ]
+    answers = [Finding(kind, ask(history)) for kind, ask in questions]
+    return [answer for answer in answers if answer.text]
+
+
+def diverges(history: History) -> str:
+    """One line where the train loss has risen far over its lowest and stays there."""
+    steps, smooth = history.steps, smoothed(history.losses)
+    if len(smooth) < 3 * _SETTLED:
+        return ""
+    best = int(smooth.argmin())
+    recent = smooth[-max(5, len(smooth) // 50) :]
+    limit = smooth[best] + max(0.25 * smooth[best], 0.3)
+    if recent.min() <= limit or len(smooth) - best < _SETTLED:
+        return ""
+    return (
+        f"train loss has risen from {smooth[best]:.3g} (step {steps[best]:,}) to {smooth[-1]:.3g}: it diverges. "
+        f"Lower the learning rate: %llm_set lr={_third(history)}"
+    )
+
+
+def dead_parts(history: History) -> str:
+    """One line for layers that have been dead at two measurements."""
+    if not history.dead:
+        return ""
+    names = history.dead[0] + (f" and {len(history.dead) - 1} more" if len(history.dead) > 1 else "")
+    return f"dead part: {names}. Train anew with a lower lr, a longer train.warmup, or another model.activation"
+
+
+def collapsed(history: History) -> str:
+    """One line where the posterior of a VAE says nothing of its sentence: KL near 0 at the last three measurements."""
+    kl = history.measures.get("kl", np.empty(0))[-3:]
+    late = history.budget is None or (len(history.held_steps) and history.held_steps[-1] > 0.2 * history.budget)
+    if len(kl) < 3 or not late or not (kl < _COLLAPSED).all():
+        return ""
+    return (
+        f"posterior collapse: KL {kl[-1]:.2g} nats a sentence at step {history.held_steps[-1]:,}, so the latent says "
+        "nothing. Raise objective.free_bits, objective.kl_steps or objective.word_dropout"
+    )
+
+
+def lr_too_high(history: History) -> str:
+    """One line where the loss rose again when the rate reached its peak, stands still there while the held-out loss is
+    thrown about, or fell only when the rate came down."""
+    peak = history.peak
+    if len(peak) < 3 * _SETTLED:
+        return ""
+    smooth = smoothed(history.losses)
+    middle, end, now = (float(smooth[row]) for row in (peak[len(peak) // 2], peak[-1], len(smooth) - 1))
+    said = f"learning rate {_rate(history)} looks too high"
+    before = smooth[: peak[0] + 1]
+    if len(before) >= 5 and float(smooth[peak[-_SETTLED:]].min()) > float(before.min()) * 1.02 + 0.02:
+        return (
+            f"{said}: the train loss was {before.min():.3g} while it warmed up and is {end:.3g} at its peak. "
+            f"Try {_third(history)}"
+        )
+    stalls = (middle - end) / abs(middle) if middle else 0.0
+    at_peak = history.held_steps <= history.steps[peak[-1]]
+    held = history.held[at_peak & (history.held_steps > history.steps[peak[0]])][-5:]
+    rises = held[1:] / held[:-1] if len(held) > 1 and (held > 0).all() else np.empty(0)
+    if len(held) >= 3 and stalls < 0.015 and rises.max() > 1.025:
+        worst = int(rises.argmax())
+        return (
+            f"{said}: the train loss stands at {end:.3g} and the held-out loss is thrown about "
+            f"({held[worst]:.3g} to {held[worst + 1]:.3g} between two measurements). Try {_third(history)}"
+        )
+    came_down = history.rates[-1] <= 0.5 * np.nanmax(history.rates)
+    if came_down and stalls < 0.045 and end - now > 0.1 * abs(end):
+        return (
+            f"{said}: at its peak the train loss stood at {end:.3g}, and it fell to {now:.3g} only as the rate came "
+            f"down. Next time try {_third(history)}"
+        )
+    return ""
+
+
+def lr_too_low(history: History) -> str:
+    """One line where a fresh network still learns as slowly as at its start, little as it has learned."""
+    peak = history.peak
+    if not history.fresh or len(peak) < 3 * _SETTLED:
+        return ""
+    smooth = smoothed(history.losses)
+    first = float(smooth[: max(3, len(smooth) // 50)].mean())
+    begin, middle, end = (float(smooth[row]) for row in (peak[0], peak[len(peak) // 2], peak[-1]))
+    fall, later = first - end, middle - end
+    if fall > 0.3 * abs(first) or begin - end <= 0:
+        return ""
+    if fall > 0.01 * abs(first) and later < 0.35 * (begin - end):
+        return ""
+    told = f"the train loss has fallen only from {first:.3g} to {end:.3g} in {history.steps[peak[-1]]:,} steps"
+    if fall < 0.01 * abs(first):
+        return (
+            f"learning rate {_rate(history)} looks too low, or there is nothing to learn: {told}. {_try_more(history)}"
+        )
+    return (
+        f"learning rate {_rate(history)} looks too low: {told}, as slowly at the end as at the start. "
+        f"{_try_more(history)}"
+    )
+
+
+def plateau(history: History) -> str:
+    """One line where the held-out loss has stood still for four measurements at the peak learning rate."""
+    steps, held, peak = history.held_steps, history.held, history.peak
+    if len(held) < 7 or not len(peak) or history.steps[peak[-1]] < history.steps[-1]:
+        return ""
+    before, recent = held[:-4], held[-4:]
+    if recent.min() < 0.995 * before.min():
+        return ""
+    at = int(before.argmin())
+    return (
+        f"plateau: held-out loss was {before[at]:.4g} at step {steps[at]:,} and is {recent.min():.4g} at best since. "
+        f"Lower the learning rate ({_third(history)}), or stop: more steps bring little"
+    )
+
+
+def held_out_jump(history: History) -> str:
+    """One line where the last held-out loss is far above the one before, and the train loss is not."""
+    steps, held = history.held_steps, history.held
+    if len(held) < 3:
+        return ""
+    last, before = float(held[-1]), float(held[-2])
+    usual = float(np.median(np.abs(np.diff(held[:-1]))))
+    if not last - before > max(0.1 * abs(before), 0.05, 4 * usual):
+        return ""
+    smooth = smoothed(history.losses)
+    then = smooth[np.searchsorted(history.steps, steps[-2]).clip(0, len(smooth) - 1)] if len(smooth) else math.nan
+    if len(smooth) and smooth[-1] - then > 0.5 * (last - before):
+        return ""
+    told = f", while the train loss went from {then:.3g} to {smooth[-1]:.3g}" if len(smooth) else ""
+    return (
+        f"held-out loss jumped from {before:.3g} (step {steps[-2]:,}) to {last:.3g} (step {steps[-1]:,}){told}. "
+        "If the next measurement is no better, resume with a lower learning rate"
+    )
+
+
+def overfitting(history: History) -> str:
+    """As `overfits`, where the train loss has fallen meanwhile: what rises with it is no overfitting."""
+    said = overfits(history.held_steps.tolist(), history.held.tolist())
+    if not said or not len(history.losses):
+        return said
+    smooth = smoothed(history.losses)
+    best = int(history.held_steps[int(history.held.argmin())])
+    then = float(smooth[np.searchsorted(history.steps, best).clip(0, len(smooth) - 1)])
+    if smooth[-1] > 0.99 * then:
+        return ""
+    return (
+        f"{said}, for the train loss fell from {then:.3g} to {smooth[-1]:.3g}. Stop, and load step {best:,}; "
+        "or more text, a smaller model, model.dropout"
+    )
+
+
 def overfits(steps: list[int], losses: list[float]) -> str:
     """One line where the held-out loss has risen for three measurements and by 2 % since its lowest; else nothing."""
     if len(losses) < 4:
@@ -53,3 +300,28 @@ def overfits(steps: list[int], losses: list[float]) -> str:
         rise = f"{losses[best]:.3f} to {losses[-1]:.3f}"
         return f"held-out loss has risen since step {steps[best]:,} ({rise}): likely overfitting"
     return ""
+
+
+def smoothed(values: np.ndarray) -> np.ndarray:
+    """A trailing mean over a twentieth of the rows, 5 at least; numbers that are none are left out."""
+    if not len(values):
+        return values
+    width = min(len(values), max(5, len(values) // 20))
+    finite = np.isfinite(values)
+    sums = np.cumsum(np.concatenate([[0.0], np.where(finite, values, 0.0)]))
+    counts = np.cumsum(np.concatenate([[0], finite]))
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(0, ends - width)
+    return (sums[ends] - sums[starts]) / np.maximum(1, counts[ends] - counts[starts])
+
+
+def _rate(history: History) -> str:
+    return f"{np.nanmax(history.rates):.2g}"
+
+
+def _third(history: History) -> str:
+    return f"{np.nanmax(history.rates) / 3:.1g}" if len(history.rates) else "a third of it"
+
+
+def _try_more(history: History) -> str:
+    return f"Try {np.nanmax(history.rates) * 10:.1g}, or look: %llm_lr_find"

@@ -1,6 +1,6 @@
 """Dead parts of a network: layers whose output no longer depends on what they read, or that no gradient reaches.
 
-    inspect_units(module, forward) -> [DeadPart, ...]
+inspect_units(module, forward) -> [DeadPart, ...]
 """
 
 from __future__ import annotations
