@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 
 
 class LrFinder:
-    """What a learning-rate test saw. It shows itself in a notebook; `lr` is the suggestion, None where there is none."""
+    """What a learning-rate test saw; it shows itself in a notebook. `lr` is the suggestion, or None."""
 
     def __init__(self, sweep: Sweep, config: RunConfig, run: str | None = None, start: str = "fresh weights"):
         self.sweep = sweep
@@ -80,8 +80,8 @@ class LrFinder:
         lines = []
         if sweep.lr is not None:
             lines.append(
-                f"From {self.start} the smoothed loss fell from {sweep.smooth[0]:.3g} to {sweep.smooth.min():.3g}, nine "
-                f"tenths of it by {sweep.lr:.2g}; it was steepest at {sweep.steepest:.2g} and lowest at "
+                f"From {self.start} the smoothed loss fell from {sweep.smooth[0]:.3g} to {sweep.smooth.min():.3g}, "
+                f"nine tenths of it by {sweep.lr:.2g}; it was steepest at {sweep.steepest:.2g} and lowest at "
                 f"{sweep.lowest:.2g}; {ended}."
             )
         else:

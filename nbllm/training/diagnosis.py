@@ -2,26 +2,25 @@
 
     diagnose(history) -> [Finding, ...]     the gravest first; [] for a healthy run
 
-Each question is a pure function of the recorded series and answers one line, or "". `Observer` keeps the series while a
-run trains. `Diverged` is what ends one that cannot go on.
+Each question is a pure function of the recorded series and answers one line, or "". `Diverged` is what ends a run that
+cannot go on. The limits were set on recorded runs, healthy ones and ones spoiled on purpose (tests/training).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from nbllm.errors import NbllmError
-from nbllm.store.metrics import Metrics
+from nbllm.training.history import History, smoothed
 
 _SMOOTH = 0.95
 _SETTLED = 20  # steps before the loss is judged
 _REMEDY = "Resume with a third of the learning rate, run.resume(lr=...), or train anew with a longer train.warmup."
-_AT_PEAK = 0.9  # share of the peak from which the learning rate counts as at its peak
 _COLLAPSED = 0.1  # nats a sentence: less says nothing of the sentence
 
 
@@ -65,68 +64,6 @@ class Finding:
 
     def __str__(self) -> str:
         return self.text
-
-
-@dataclass(frozen=True)
-class History:
-    """The recorded series of a run. Rows of `steps` are logged steps, rows of `held_steps` measurements.
-
-    `measures` are what evaluations tell beside the loss (kl, ...); `budget` is the number of steps where it is known;
-    `fresh` says that the weights were not trained before; `dead` names parts found dead at the last two measurements.
-    """
-
-    steps: np.ndarray
-    losses: np.ndarray
-    rates: np.ndarray
-    norms: np.ndarray
-    held_steps: np.ndarray
-    held: np.ndarray
-    measures: dict[str, np.ndarray] = field(default_factory=dict)
-    budget: int | None = None
-    fresh: bool = True
-    dead: Sequence[str] = ()
-
-    @classmethod
-    def of(
-        cls, metrics: Metrics, *, budget: int | None = None, fresh: bool = True, dead: Sequence[str] = ()
-    ) -> History:
-        """The series of metrics.jsonl."""
-        train, evaluation = metrics.train, metrics.evaluation
-        measures = {
-            name: evaluation.array(name) for name in evaluation.columns if name not in ("t", "val_loss", "seconds")
-        }
-        return cls(
-            train.array("step"), train.array("loss"), train.array("lr"), train.array("grad_norm"),
-            evaluation.array("step"), evaluation.array("val_loss"), measures, budget, fresh, dead,
-        )  # fmt: skip
-
-    @property
-    def peak(self) -> np.ndarray:
-        """Rows of the steps at the peak learning rate, the warm-up and the way down left out."""
-        if not len(self.rates):
-            return np.empty(0, dtype=np.int64)
-        return np.flatnonzero(self.rates >= _AT_PEAK * np.nanmax(self.rates))
-
-
-class Observer:
-    """Keeps the series of a run that trains, and says at each measurement what is wrong, in a line."""
-
-    def __init__(self, past: Iterable[dict[str, Any]] = (), *, fresh: bool = True):
-        self._metrics = Metrics()
-        self._metrics.update(past)
-        self._fresh = fresh
-        self._suspects: set[str] = set()
-
-    def hear(self, event: dict[str, Any]) -> None:
-        """A line of metrics.jsonl: a step or a measurement."""
-        self._metrics.update([event])
-
-    def advice(self, budget: int | None = None, dead: Iterable[object] = ()) -> str:
-        """The gravest finding, or "". `dead` are the parts that look dead now; they count when they did before too."""
-        now = {str(part) for part in dead}
-        lasting, self._suspects = sorted(now & self._suspects), now
-        findings = diagnose(History.of(self._metrics, budget=budget, fresh=self._fresh, dead=lasting))
-        return findings[0].text if findings else ""
 
 
 def diagnose(history: History) -> list[Finding]:
@@ -300,19 +237,6 @@ def overfits(steps: list[int], losses: list[float]) -> str:
         rise = f"{losses[best]:.3f} to {losses[-1]:.3f}"
         return f"held-out loss has risen since step {steps[best]:,} ({rise}): likely overfitting"
     return ""
-
-
-def smoothed(values: np.ndarray) -> np.ndarray:
-    """A trailing mean over a twentieth of the rows, 5 at least; numbers that are none are left out."""
-    if not len(values):
-        return values
-    width = min(len(values), max(5, len(values) // 20))
-    finite = np.isfinite(values)
-    sums = np.cumsum(np.concatenate([[0.0], np.where(finite, values, 0.0)]))
-    counts = np.cumsum(np.concatenate([[0], finite]))
-    ends = np.arange(1, len(values) + 1)
-    starts = np.maximum(0, ends - width)
-    return (sums[ends] - sums[starts]) / np.maximum(1, counts[ends] - counts[starts])
 
 
 def _rate(history: History) -> str:
