@@ -223,52 +223,10 @@ def _doctor(command: Command, parsed: Parsed) -> int:
 
 def _demo(command: Command, parsed: Parsed) -> None:
     folder = Path(parsed.flags.get("output", "output"))
+    from nbllm.runners.notebook import execute
+
     page = execute(notebooks() / "quickstart.ipynb", folder)
-    print(f"\nThe executed notebook: {page}\nOpen the same notebook live: make lab (in the checkout), or: nbllm lab")
-
-
-def execute(notebook: Path, folder: Path) -> Path:
-    """Execute a notebook in a real kernel, cell by cell; writes the notebook and its HTML page, and returns the page.
-
-    Raises RunError where a cell fails; what was done until then is written.
-    """
-    import nbformat
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError, DeadKernelError
-    from nbconvert import HTMLExporter
-
-    content = nbformat.read(notebook, as_version=4)
-    count = len(content.cells)
-    client = NotebookClient(
-        content,
-        timeout=1800,
-        kernel_name="python3",
-        extra_arguments=["--IPKernelApp.log_level=40"],  # no notes of the kernel's own between the cells
-        resources={"metadata": {"path": str(Path.cwd())}},
-        on_cell_start=lambda cell, cell_index: _progress(cell_index, count, cell.source),
-    )
-    failure = None
-    try:
-        client.execute()
-    except CellExecutionError as error:
-        failure = f"{error.ename}: {error.evalue}"
-    except DeadKernelError:
-        failure = "the kernel died"
-    folder.mkdir(parents=True, exist_ok=True)
-    nbformat.write(content, folder / notebook.name)
-    page = folder / f"{notebook.stem}.html"
-    page.write_text(HTMLExporter().from_notebook_node(content)[0], encoding="utf-8")
-    if failure:
-        raise RunError(f"A cell of {notebook.name} failed: {failure}.", f"See {page}, and type: nbllm doctor")
-    _progress(count, count, "done")
-    return page.absolute()
-
-
-def _progress(done: int, count: int, source: str) -> None:
-    first = (source.strip().splitlines() or [""])[0][:60]
-    bar = "#" * round(20 * done / count) + "." * (20 - round(20 * done / count))
-    line = f"[{bar}] {done:>2} / {count}  {first}"
-    print(f"\r{line:<96}", end="", flush=True) if sys.stdout.isatty() else print(line, flush=True)
+    print(f"The executed notebook: {page}\nOpen the same notebook live: make lab (in the checkout), or: nbllm lab")
 
 
 def notebooks() -> Path:

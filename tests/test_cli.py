@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -21,6 +22,8 @@ from nbllm import cli
 from nbllm.cli import main
 from nbllm.errors import RunError
 from nbllm.magics.commands import COMMANDS
+from nbllm.runners import notebook as runner
+from nbllm.runners.notebook import execute
 from tests.magics.shell import TEXT, give_run
 
 QUICK = "--size tiny --layers 1 --context 16 --sample-every 0 --probe-every 0"
@@ -136,18 +139,35 @@ def test_a_notebook_is_executed_to_a_page(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     cells = [nbformat.v4.new_markdown_cell("# Words"), nbformat.v4.new_code_cell("print('诗' * 3)")]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "small.ipynb")
-    page = cli.execute(tmp_path / "small.ipynb", tmp_path / "output")
+    page = execute(tmp_path / "small.ipynb", tmp_path / "output")
     assert page == tmp_path / "output" / "small.html"
     assert "诗诗诗" in page.read_text(encoding="utf-8")
     assert nbformat.read(tmp_path / "output" / "small.ipynb", as_version=4).cells[1].outputs[0].text == "诗诗诗\n"
     assert "2 / 2  done" in capsys.readouterr().out
 
 
+def test_the_bar_moves_while_a_cell_waits_for_a_run(text, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runner, "_QUIET_SECONDS", 0.05)
+    settings = "size='tiny', layers=1, width=16, heads=2, context=16, batch_size=4, steps=600, wait=True"
+    cell = f"import nbllm\nnbllm.train('poem', data={str(text)!r}, {settings})"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)]), tmp_path / "wait.ipynb")
+    execute(tmp_path / "wait.ipynb", tmp_path / "output")
+    lines = re.findall(
+        r"^\[(#*)\.*\]  0 / 1  import nbllm  poem ([\d,]+) / 600$", capsys.readouterr().out, re.MULTILINE
+    )
+    steps = [int(step) for _, step in lines]
+    assert len(set(steps)) > 2
+    assert steps == sorted(steps)
+    assert len({bar for bar, _ in lines}) > 2
+    assert all(len(bar) == round(20 * step / 600) for (bar, _), step in zip(lines, steps, strict=True))
+
+
 def test_a_failing_notebook_is_an_error_and_leaves_its_page(tmp_path):
     cells = [nbformat.v4.new_code_cell("1 / 0"), nbformat.v4.new_code_cell("print('never')")]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "broken.ipynb")
     with pytest.raises(RunError, match="division by zero"):
-        cli.execute(tmp_path / "broken.ipynb", tmp_path)
+        execute(tmp_path / "broken.ipynb", tmp_path)
     assert "ZeroDivisionError" in (tmp_path / "broken.html").read_text(encoding="utf-8")
 
 
