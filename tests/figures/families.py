@@ -1,0 +1,47 @@
+"""Every family on python-docs (characters), each trained for a minute by its tiny defaults, by notebooks/families.ipynb."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from tests import kernel
+
+NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "families.ipynb"
+ONE_WAY = ("rnn", "lstm", "gru", "cnn", "transformer", "hybrid")
+OTHER = {"bert": "val_masked_accuracy", "seq2seq": "sentence_accuracy", "vae": "bits_per_byte"}
+
+
+def measure() -> list[dict[str, Any]]:
+    """Execute the notebook as it stands, and read what its runs have left."""
+    import nbllm
+
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NBLLM_RUNS", str(Path(folder) / "runs"))
+        patch.delenv("NBLLM_QUICK_STEPS", raising=False)
+        kernel.execute(nbformat.read(NOTEBOOK, as_version=4), Path(folder))
+        sizes = nbllm.runs().parameters
+        rows = []
+        for family in (*ONE_WAY, *OTHER):
+            run = nbllm.attach(f"family-{family}")
+            last = run.metrics.dropna(subset=["val_loss"]).iloc[-1]
+            measured = OTHER.get(family, "bits_per_byte")
+            rows.append(
+                {
+                    "family": family,
+                    "learns": run.config.objective.kind,
+                    "parameters": int(sizes[run.name]),
+                    "steps": run.step,
+                    "tokens/s": round(float(last.tokens / last.seconds)),
+                    "bits per byte": round(float(last[measured]), 3) if measured == "bits_per_byte" else None,
+                    "accuracy": round(float(last[measured]), 3) if measured != "bits_per_byte" else None,
+                    "of what": {"bert": "hidden letters", "seq2seq": "whole dates", "vae": "a bound, of sentences"}.get(
+                        family, ""
+                    ),
+                }
+            )
+    return rows
