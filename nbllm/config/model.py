@@ -139,6 +139,37 @@ class ModelConfig(Section):
         return self.bidirectional or not self.plain
 
     @property
+    def pooling(self) -> str:
+        """How a text becomes one vector, with what `auto` stands for. BERT reads its first token."""
+        if self.pool != "auto":
+            return self.pool
+        if self.kind == "bert" and self.norm_place == "after":
+            return "first"
+        return "mean" if self.bidirectional else "last"
+
+    @property
+    def pooler(self) -> Literal["none", "bert", "modernbert"]:
+        """The layer between that vector and the labels: that of the encoder's layout in transformers, if it has one."""
+        if self.kind != "bert" or not self.bidirectional:
+            return "none"
+        if self.norm_place == "after":
+            return "bert" if self.pooling == "first" else "none"
+        return "modernbert" if self.pooling in ("first", "mean") else "none"
+
+    @property
+    def labels_bias(self) -> bool:
+        """Whether the matrix to the labels has a bias; transformers' classifiers on one-way Transformers have none."""
+        return self.bidirectional or self.all_mixers() != {"attention"}
+
+    @property
+    def pair_pooling(self) -> str:
+        """Where the answer about a pair of texts is read: at the first token as in BERT where that one sees the whole
+        text, which it does not in a one-way network, nor by convolutions alone."""
+        if not self.bidirectional:
+            return "last"
+        return "mean" if self.all_mixers() == {"conv"} else "first"
+
+    @property
     def head_dim(self) -> int:
         """Units of one head."""
         return self.head_width or self.width // self.heads

@@ -1,7 +1,7 @@
 """A classifier: any stack, its answer pooled to one vector a text, and a matrix to the labels.
 
-On an encoder of kind bert it is BERT's own (Devlin et al. 2019): tanh(P x_0 + b) of the first token, then the matrix.
-On a one-way Transformer it has no bias, as transformers' classifiers have none there; see `huggingface`.
+An encoder of kind bert has the layer between them that its layout in transformers has, and a one-way Transformer no bias
+in the matrix, as its own has none there; see `huggingface`.
 
 B batch, T tokens, D width, L labels.
 """
@@ -9,10 +9,29 @@ B batch, T tokens, D width, L labels.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from nbllm.config import ModelConfig
+from nbllm.models.norm import norm
 from nbllm.models.stack import Stack
+
+
+class Pooler(nn.Module):
+    """BERT's tanh(P x + b) (Devlin et al. 2019), or ModernBERT's norm(gelu(P x)) (Warner et al. 2024)."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        bert = config.pooler == "bert"
+        self.linear = nn.Linear(config.width, config.width, bias=bert or config.bias)
+        self.norm = None if bert else norm(config)
+        nn.init.normal_(self.linear.weight, std=config.width**-0.5)
+        if self.linear.bias is not None:
+            nn.init.zeros_(self.linear.bias)
+
+    def forward(self, x_BD: torch.Tensor) -> torch.Tensor:
+        x_BD = self.linear(x_BD)
+        return torch.tanh(x_BD) if self.norm is None else self.norm(F.gelu(x_BD))
 
 
 class Classifier(nn.Module):
@@ -21,14 +40,11 @@ class Classifier(nn.Module):
     def __init__(self, config: ModelConfig, vocab_size: int, context: int, outputs: int):
         super().__init__()
         self.stack = Stack(config, config.stack(), vocab_size, context, causal=not config.bidirectional)
-        self.pool = how_pooled(config)
-        self.pooler = nn.Linear(config.width, config.width) if has_pooler(config) else None
+        self.pool = config.pooling
+        self.pooler = Pooler(config) if config.pooler != "none" else None
         self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(config.width, outputs, bias=has_head_bias(config))
+        self.head = nn.Linear(config.width, outputs, bias=config.labels_bias)
         self.stack.init_weights(tied=False)
-        if self.pooler is not None:
-            nn.init.normal_(self.pooler.weight, std=config.width**-0.5)
-            nn.init.zeros_(self.pooler.bias)
         nn.init.zeros_(self.head.weight)
         if self.head.bias is not None:
             nn.init.zeros_(self.head.bias)
@@ -43,27 +59,8 @@ class Classifier(nn.Module):
         x_BTD, _ = self.stack(tokens_BT, real_BT=real_BT, segments_BT=segments_BT)
         x_BD = pooled(x_BTD, real_BT, self.pool)
         if self.pooler is not None:
-            x_BD = torch.tanh(self.pooler(x_BD))
+            x_BD = self.pooler(x_BD)
         return self.head(self.dropout(x_BD))
-
-
-def how_pooled(config: ModelConfig) -> str:
-    """The pool that `auto` stands for."""
-    if config.pool != "auto":
-        return config.pool
-    if config.kind == "bert":
-        return "first"
-    return "mean" if config.bidirectional else "last"
-
-
-def has_pooler(config: ModelConfig) -> bool:
-    """Whether a layer of its own stands between the first token and the labels, as in BERT."""
-    return config.kind == "bert" and how_pooled(config) == "first"
-
-
-def has_head_bias(config: ModelConfig) -> bool:
-    """Whether the matrix to the labels has a bias."""
-    return config.bidirectional or config.all_mixers() != {"attention"}
 
 
 def pooled(x_BTD: torch.Tensor, real_BT: torch.Tensor | None, how: str) -> torch.Tensor:
