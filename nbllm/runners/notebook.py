@@ -97,17 +97,22 @@ class Bar:
                 break
             status = run.status()
             if status.live:
-                total = status.steps or 0
-                steps = f"{run.name} {status.step:,} / {total:,}" if total else f"{run.name} {status.state}"
-                return (min(1.0, status.step / total) if total else 0.0), steps
+                if not status.steps:
+                    return 0.0, f"{run.name} {status.state}"
+                part = min(1.0, status.step / status.steps)
+                return part, f"{run.name} [{_bar(part)}] {status.step:,} / {status.steps:,}"
         return 0.0, ""
 
     def _line(self, part: float, said: str) -> str:
-        done = round(_WIDTH * min(1.0, (self._cell + part) / self._cells))
-        line = f"[{'#' * done}{'.' * (_WIDTH - done)}] {self._cell:>2} / {self._cells}  "
+        line = f"[{_bar((self._cell + part) / self._cells)}] {self._cell:>2} / {self._cells}  "
         room = _LINE - len(line) - (len(said) + 2 if said else 0)
         return f"{line}{self._source[:room]}{f'  {said}' if said else ''}"
 
     def _print(self, line: str) -> None:
         with self._lock:
             print(f"\r{line:<{_LINE}}", end="", flush=True) if sys.stdout.isatty() else print(line, flush=True)
+
+
+def _bar(share: float) -> str:
+    done = round(_WIDTH * min(1.0, share))
+    return "#" * done + "." * (_WIDTH - done)
