@@ -12,10 +12,13 @@ QUICK_STEPS = "40"  # NBLLM_QUICK_STEPS cuts every budget to so many steps
 CELL_SECONDS = 240
 
 
-def execute(notebook: NotebookNode, folder: Path) -> NotebookNode:
-    """The notebook with its outputs, run in `folder`. Raises CellExecutionError with the failing cell's own words."""
+def execute(notebook: NotebookNode, folder: Path, seconds: int = CELL_SECONDS) -> NotebookNode:
+    """The notebook with its outputs, run in `folder`, a cell for so many seconds at most.
+
+    Raises CellExecutionError with the failing cell's own words.
+    """
     client = nbclient.NotebookClient(
-        notebook, timeout=CELL_SECONDS, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+        notebook, timeout=seconds, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
     )
     return client.execute()
 

@@ -79,7 +79,7 @@ function render({ model, el: root, signal: given }) {
     waiting = true;
     setTimeout(() => { waiting = false; last = Date.now(); if (!signal.aborted) show(); }, chosen.table ? Math.max(0, 1000 - (Date.now() - last)) : 0);
   };
-  for (const trait of ["base", "tail", "held", "samples", "probe", "maps", "network", "data", "log"]) model.on(`change:${trait}`, () => news(trait));
+  for (const trait of ["base", "tail", "held", "measures", "samples", "probe", "maps", "network", "data", "log"]) model.on(`change:${trait}`, () => news(trait));
   model.on("change:status", () => { if (tabs[chosen.tab]?.empty?.()) show(); });
 
   root.replaceChildren(header(model), el("div", { class: "nbllm-row" }, list, asTable), body);

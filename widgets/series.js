@@ -34,6 +34,15 @@ export function train(model) {
 
 export const heldOut = (model) => unpack([model.get("held")], HELD);
 
+// What an evaluation measured beside the loss: a column a name, a value a held-out row.
+export function measures(model) {
+  const names = model.get("measured") ?? [], view = model.get("measures");
+  if (!names.length || !view?.byteLength) return {};
+  const all = new Float64Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
+  const rows = all.length / names.length;
+  return Object.fromEntries(names.map((name, i) => [name, all.slice(i * rows, (i + 1) * rows)]));
+}
+
 // Mean over a window that fades to both sides, so that the smooth curve does not lag behind the other: running_mean of
 // nbllm/plots/curves.py, the same here.
 export function smooth(steps, values, smoothing) {

@@ -16,6 +16,8 @@ from nbllm.store.status import Status
 
 _TAIL = 150  # rows sent again with every update, before they join the base
 _HELD = 600
+_MEASURES = 12
+_NOT_TOLD = ("t", "val_loss", "seconds", "tokens")  # of an evaluation: what stands in the curves already
 _TEXT = 4000  # characters of a sample that the page is given
 _MAP_BYTES = 600_000  # of maps kept in the page; others are fetched when the slider asks
 _GONE = "The folder of this run is gone, deleted or renamed. This is what was seen of it last."
@@ -30,6 +32,7 @@ class Feed:
         self.watch = watch
         self.values: dict[str, Any] = {
             "base": b"", "tail": b"", "held": b"", "maps": b"", "samples": [], "data": [], "log": [], "probe": {},
+            "measured": [], "measures": b"",
         }  # fmt: skip
         self._thinned = Thinned(watch.metrics.train)
         self._base = (0, 0)  # bucket size and rows of the base that was sent
@@ -44,10 +47,10 @@ class Feed:
         watch = self.watch
         if "metrics" in changed:
             self._curves()
-        if changed & {"status", "metrics"}:
+        if changed & {"status", "metrics", "facts", "config"}:
             self._set("status", page_status(watch))
-        if changed & {"config", "status"}:
-            self._set("summary", summary(watch.config, watch.status))
+        if changed & {"config", "status", "facts"}:
+            self._set("summary", summary(watch.config, watch.status, watch.parent))
             self._set("network", network(watch.config, watch.status))
         if changed & {"config", "facts"}:
             self._set("data", data_rows(watch))
@@ -100,10 +103,14 @@ class Feed:
             place = [column[row] if column and row < len(column) else float(step) for column in (tokens, seconds)]
             self._held.append((float(step), *place, loss))
         packed = np.array(self._held, dtype=np.float64).reshape(-1, 4)
+        kept = np.arange(len(packed))
         if len(packed) > _HELD:
-            kept, _ = decimate(np.arange(len(packed)), packed[:, 3], _HELD)
-            packed = packed[kept.astype(int)]
-        self._set("held", packed.tobytes())
+            kept = decimate(kept, packed[:, 3], _HELD)[0].astype(int)
+        self._set("held", packed[kept].tobytes())
+        told = [name for name in held.columns if name not in _NOT_TOLD and len(held.columns[name]) == len(packed)]
+        self._set("measured", told[:_MEASURES])
+        values = [held.array(name)[kept] for name in told[:_MEASURES]]
+        self._set("measures", np.concatenate(values).tobytes() if values else b"")
 
     def _maps(self) -> None:
         """The probe, and as many of its maps as fit, evenly spaced with the newest, one byte a weight."""
@@ -180,7 +187,19 @@ def page_status(watch: Watch) -> dict[str, Any]:
         "checkpoint": checkpoints[-1] if checkpoints else None,
         "commands": commands,
         "seconds": round(status.seconds),
+        "parent": _parent(watch),
     }
+
+
+def _parent(watch: Watch) -> dict[str, Any] | None:
+    """The run whose weights this one began with; its held-out loss where both learn the same."""
+    parent, config = watch.parent, watch.config
+    if not parent.get("name"):
+        return None
+    same = config is not None and parent.get("objective") == config.objective.kind
+    loss = parent.get("val_loss")
+    held = round(loss, 4) if same and isinstance(loss, int | float) and np.isfinite(loss) else None
+    return {"name": str(parent["name"]), "step": parent.get("step"), "held": held}
 
 
 def _peak_lr(watch: Watch) -> float | None:
@@ -205,8 +224,8 @@ def _pace(watch: Watch) -> tuple[float | None, float | None]:
     return passed / steps, (tokens[-1] - tokens[-rows]) / passed if len(tokens) >= rows else None
 
 
-def summary(config: RunConfig | None, status: Status) -> str:
-    """`transformer 4×128, 0.80M parameters, cpu`."""
+def summary(config: RunConfig | None, status: Status, parent: dict[str, Any] | None = None) -> str:
+    """`transformer 4×128, 0.80M parameters, cpu`; of a run that began with another's weights `from shakespeare` too."""
     parts = []
     if config is not None:
         parts.append(f"{config.model.kind} {config.model.layers}×{config.model.width}")
@@ -214,6 +233,8 @@ def summary(config: RunConfig | None, status: Status) -> str:
         parts.append(f"{millions(status.parameters)} parameters")
     if status.device:
         parts.append(status.device)
+    if parent and parent.get("name"):
+        parts.append(f"from {parent['name']}")
     return ", ".join(parts)
 
 

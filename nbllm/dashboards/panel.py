@@ -30,7 +30,8 @@ class Panel(anywidget.AnyWidget):
 
     `heard` counts the commands that came: while a cell runs they wait, and the page says so.
     `base` and `tail` are float64 rows (columns of Thinned.COLUMNS) of the train curve; `held` rows of step, tokens,
-    seconds, val_loss; `maps` one byte a weight, (kept step, layer, head, query, key).
+    seconds, val_loss; `measures` a float64 column a name of `measured`, a value a row of `held`; `maps` one byte a
+    weight, (kept step, layer, head, query, key).
     """
 
     _esm = "export default {}"  # each panel takes the text of panel.js below
@@ -42,6 +43,8 @@ class Panel(anywidget.AnyWidget):
     base = traitlets.Bytes().tag(sync=True)
     tail = traitlets.Bytes().tag(sync=True)
     held = traitlets.Bytes().tag(sync=True)
+    measured: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    measures = traitlets.Bytes().tag(sync=True)
     samples: traitlets.List[Any] = traitlets.List().tag(sync=True)
     probe = traitlets.Dict().tag(sync=True)
     maps = traitlets.Bytes().tag(sync=True)

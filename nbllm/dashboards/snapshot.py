@@ -34,7 +34,7 @@ def picture(watch: Watch) -> Picture:
     samples = watch.samples[-1:]
     prompt, text = (str(samples[0].get("prompt", "")), str(samples[0].get("text", ""))) if samples else ("", "")
     return Picture(
-        title=f"{watch.folder.name}   {summary(watch.config, watch.status)}",
+        title=f"{watch.folder.name}   {summary(watch.config, watch.status, watch.parent)}",
         state=watch.status.state,
         train=(table.array("step").astype(np.float64), table.array("loss")),
         held_out=(x_of(watch.metrics, "step"), watch.metrics.evaluation.array("val_loss")),
@@ -85,7 +85,7 @@ def page(shown: Picture, watch: Watch) -> str:
         f'<td style="text-align:left;padding-right:1.5em">{html.escape(v)}</td>'
         for k, v in shown.facts
     )
-    heading = f"<strong>{name}</strong> &nbsp; {html.escape(summary(watch.config, watch.status))}"
+    heading = f"<strong>{name}</strong> &nbsp; {html.escape(summary(watch.config, watch.status, watch.parent))}"
     parts = [
         f'<div class="nbllm-saved">{_STYLE}',
         f'<p style="margin:4px 0">{heading} &nbsp; <em>{html.escape(shown.state)}</em></p>',

@@ -48,6 +48,7 @@ class Watch:
         self.status = Status("starting")
         self.config: RunConfig | None = None
         self.facts: list[tuple[str, str]] = []
+        self.parent: dict[str, Any] = {}  # the run whose weights this one began with
         self._events = EventReader(folder.metrics)
         self._sampled = EventReader(folder.samples)
         self._stamps: dict[str, Any] = {}
@@ -171,7 +172,10 @@ class Watch:
         """What environment.json and the data's own small JSON files tell, flat."""
         if not self._changed("facts", self.folder.environment) | self._changed("data", self.folder.data):
             return False
-        found = list(_flat(read_json(self.folder.environment, {})))
+        environment = read_json(self.folder.environment, {})
+        parent = environment.get("parent") if isinstance(environment, dict) else None
+        self.parent = parent if isinstance(parent, dict) else {}
+        found = list(_flat(environment))
         if self.folder.data.is_dir():
             for path in sorted(self.folder.data.glob("*.json")):
                 if path.stat().st_size < 65536:

@@ -100,6 +100,7 @@ def put(folder: RunFolder, config: RunConfig, module: Any) -> dict[str, Any]:
         raise RunError(f"The weights to start from in {place} are damaged ({error}).", "Train it anew.") from None
     done = transfer(module, tensors, f"'{about.get('name', config.init_from)}'", goal_of(parent.objective).head)
     print(f"from {about.get('name')}, step {about.get('step')}: {done}", flush=True)
+    about["objective"] = parent.objective.kind
     return {**about, "tensors_taken": len(done.taken), "fresh": done.fresh, "parameters_taken": done.parameters}
 
 

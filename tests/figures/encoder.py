@@ -1,4 +1,4 @@
-"""Masked tokens and next sentence learned together on python-docs, and a VAE with the default annealing on zh-phrases, 3 seeds."""
+"""Masked tokens and next sentence together on python-docs; a VAE by its default annealing on zh-phrases. 3 seeds."""
 
 from __future__ import annotations
 

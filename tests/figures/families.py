@@ -1,4 +1,4 @@
-"""Every family on python-docs (characters), each trained for a minute by its tiny defaults, by notebooks/families.ipynb."""
+"""Every family on python-docs (characters), a minute each by its tiny defaults (notebooks/families.ipynb)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def measure() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("NBLLM_RUNS", str(Path(folder) / "runs"))
         patch.delenv("NBLLM_QUICK_STEPS", raising=False)
-        kernel.execute(nbformat.read(NOTEBOOK, as_version=4), Path(folder))
+        kernel.execute(nbformat.read(NOTEBOOK, as_version=4), Path(folder), seconds=1800)
         sizes = nbllm.runs().parameters
         rows = []
         for family in (*ONE_WAY, *OTHER):
