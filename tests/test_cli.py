@@ -153,14 +153,14 @@ def test_the_bar_moves_while_a_cell_waits_for_a_run(text, tmp_path, monkeypatch,
     cell = f"import nbllm\nnbllm.train('poem', data={str(text)!r}, {settings})"
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)]), tmp_path / "wait.ipynb")
     execute(tmp_path / "wait.ipynb", tmp_path / "output")
-    lines = re.findall(
-        r"^\[(#*)\.*\]  0 / 1  import nbllm  poem ([\d,]+) / 600$", capsys.readouterr().out, re.MULTILINE
-    )
-    steps = [int(step) for _, step in lines]
+    form = r"^\[(#*)\.*\]  0 / 1  import nbllm  poem \[(#*)\.*\] (\d+) / 600$"
+    lines = re.findall(form, capsys.readouterr().out, re.MULTILINE)
+    steps = [int(step) for *_, step in lines]
     assert len(set(steps)) > 2
     assert steps == sorted(steps)
-    assert len({bar for bar, _ in lines}) > 2
-    assert all(len(bar) == round(20 * step / 600) for (bar, _), step in zip(lines, steps, strict=True))
+    assert len({bar for bar, *_ in lines}) > 2
+    for whole, part, step in lines:
+        assert len(whole) == len(part) == round(20 * int(step) / 600)
 
 
 def test_a_failing_notebook_is_an_error_and_leaves_its_page(tmp_path):
