@@ -253,6 +253,10 @@ class RunConfig(Section):
             raise ValueError(
                 f"{kind} does not learn {learns}. Use objective: {usual}, or model: {sorted(goal.kinds)[0]}"
             )
+        if self.data.augment.active and goal.data == "stream":
+            raise ValueError(
+                f"data.augment changes the texts of a table, and {learns} learns from running text. Leave it out"
+            )
         if self.lora.rank and not self.init_from:
             raise ValueError("lora adapts a model that was trained before. Add init_from: RUN, or lora.rank: 0")
         return self

@@ -89,9 +89,12 @@ def test_a_record_keeps_its_labels_and_the_columns_not_named() -> None:
 
 
 def test_the_settings_reach_a_run_and_are_refused_out_of_range() -> None:
-    config = resolve([("line", {"drop_words": 0.1, "data.augment.typos": 0.02})])
+    line = {"model": "lstm", "objective": "classification", "drop_words": 0.1, "data.augment.typos": 0.02}
+    config = resolve([("line", line)])
     assert config.data.augment == AugmentConfig(drop_words=0.1, typos=0.02)
     assert config.data.augment.active
     assert not RunConfig().data.augment.active
     with pytest.raises(ConfigError, match=r"data\.augment\.typos is 2"):
         resolve([("line", {"typos": 2})])
+    with pytest.raises(ConfigError, match="changes the texts of a table, and clm learns from running text"):
+        resolve([("line", {"typos": 0.1})])
