@@ -104,20 +104,31 @@ def write_object(thing: Any, path: Path, data: DataConfig, roles: Sequence[str])
 
 def _put(made: RunFolder, folder: RunFolder, replace: bool, stem: str | None) -> RunFolder:
     """Give the finished folder its name. Where another took the name meanwhile, an unnamed run takes the next one."""
-    while True:
-        _check_free(folder, replace)
-        if replace and folder.exists():
-            folder.delete()
-        elif folder.path.exists():
-            shutil.rmtree(folder.path)  # nothing is in it: that was looked at
+    for tries_left in reversed(range(1000)):
+        if stem is None:
+            _check_free(folder, replace)
+            if replace and folder.exists():
+                folder.delete()
+        _clear(folder.path)
         try:
-            made.path.rename(folder.path)
+            made.path.rename(folder.path)  # refused where something is in the folder, whoever put it there
             return folder
         except OSError:
-            if stem is None and not folder.path.exists():
+            if not tries_left or not folder.path.exists():
                 raise
             if stem is not None:
                 folder = RunFolder(folder.path.with_name(free_name(stem, folder.path.parent)))
+    raise AssertionError("the last try returns or raises")
+
+
+def _clear(path: Path) -> None:
+    """Remove a folder in which nothing is but an old lock. One that another has filled meanwhile stays."""
+    try:
+        if {each.name for each in path.iterdir()} <= {".lock"}:
+            (path / ".lock").unlink(missing_ok=True)
+            path.rmdir()
+    except OSError:
+        pass  # it is not there, or no longer empty: the renaming will tell
 
 
 def _check_free(folder: RunFolder, replace: bool) -> None:
