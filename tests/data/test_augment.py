@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+import pandas as pd
 import pytest
 
+import nbllm
 from nbllm.config import AugmentConfig, RunConfig, resolve
 from nbllm.data.augment import augment, augment_record, generator
 from nbllm.errors import ConfigError
@@ -98,3 +100,18 @@ def test_the_settings_reach_a_run_and_are_refused_out_of_range() -> None:
         resolve([("line", {"typos": 2})])
     with pytest.raises(ConfigError, match="changes the texts of a table, and clm learns from running text"):
         resolve([("line", {"typos": 0.1})])
+
+
+def test_a_run_learns_from_changed_texts_and_from_the_same_ones_again() -> None:
+    rows = pd.DataFrame({"text": ["天气很好，去公园", "下雨了，待在家里"] * 60, "label": ["晴", "雨"] * 60})
+    settings = {
+        "size": "tiny", "model": "lstm", "objective": "classification", "layers": 1, "width": 16, "context": 16,
+        "steps": 8, "runner": "inline", "sample.every": 0, "probe.every": 0,
+    }  # fmt: skip
+
+    def losses(name: str, **more: float) -> list[float]:
+        return nbllm.train(name, data=rows, **settings, **more).metrics["loss"].tolist()
+
+    changed = losses("changed", typos=0.4)
+    assert changed == losses("again", typos=0.4)
+    assert changed[1:] != losses("plain")[1:]
