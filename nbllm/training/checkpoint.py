@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -72,11 +73,8 @@ def save(
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
-        save_file(weights(module), temporary / "model.safetensors")
-        save_file(
-            {**optimizer, **generator_states(module)},
-            temporary / "optimizer.safetensors",
-        )
+        _write(weights(module), temporary / "model.safetensors")
+        _write({**optimizer, **generator_states(module)}, temporary / "optimizer.safetensors")
         (temporary / "state.json").write_text(json.dumps({"format": FORMAT, **state}), encoding="utf-8")
         for name, path in beside.items():
             if path.is_file():
@@ -95,6 +93,17 @@ def save(
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     return folder_size(folder)
+
+
+def _write(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write tensors. OSError with the system's number where the system refuses: safetensors has an error of its own."""
+    try:
+        save_file(tensors, path)
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def load_state(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
