@@ -13,6 +13,7 @@ from torch import nn
 
 from nbllm.config import ModelConfig
 from nbllm.models.blocks import ACTIVATIONS, GATED
+from nbllm.models.classifier import pooled
 from nbllm.models.norm import norm
 from nbllm.models.stack import Stack
 
@@ -42,10 +43,14 @@ class MaskedHead(nn.Module):
 
 
 class PairHead(nn.Module):
-    """BERT's pooler and its answer whether the second sentence follows the first: W tanh(P x_0 + b) + c."""
+    """BERT's pooler and its answer whether the second sentence follows the first: W tanh(P x_0 + b) + c.
+
+    Where the first token does not see the whole text, the last or the mean stands for x_0 (`config.pair_pooling`).
+    """
 
     def __init__(self, config: ModelConfig):
         super().__init__()
+        self.where = config.pair_pooling
         self.pool = nn.Linear(config.width, config.width)
         self.answer = nn.Linear(config.width, 2)
         nn.init.normal_(self.pool.weight, std=config.width**-0.5)
@@ -53,9 +58,9 @@ class PairHead(nn.Module):
         nn.init.zeros_(self.pool.bias)
         nn.init.zeros_(self.answer.bias)
 
-    def forward(self, x_BTD: torch.Tensor) -> torch.Tensor:
+    def forward(self, x_BTD: torch.Tensor, real_BT: torch.Tensor | None = None) -> torch.Tensor:
         """logits_B2: class 0 says that the second follows, class 1 that it is another's (as in BERT)."""
-        return self.answer(torch.tanh(self.pool(x_BTD[:, 0])))
+        return self.answer(torch.tanh(self.pool(pooled(x_BTD, real_BT, self.where))))
 
 
 class MaskedModel(nn.Module):

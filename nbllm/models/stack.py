@@ -207,7 +207,7 @@ def _mixer(name: str, config: ModelConfig, rope: Rope | None, causal: bool, inde
         case "attention":
             return Attention(config, rope, causal)
         case "conv":
-            return Conv(config.width, config.kernel, config.dilation(index), causal)
+            return Conv(config.width, config.kernel, config.dilation(index), causal, config.bias)
         case "rnn":
             return RNN(config.width, not causal, nonlinearity=config.nonlinearity)
         case "gru":

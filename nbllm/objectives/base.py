@@ -111,8 +111,8 @@ class Objective(ABC):
         logits_NV, targets_N = self.predict(module, batch)
         return cross_entropy(logits_NV, targets_N), {}
 
-    def weight(self, batch: Batch) -> int:
-        """Answers that the loss is a mean over."""
+    def weight(self, batch: Batch) -> float:
+        """Answers that the loss is a mean over, or the sum of their weights."""
         targets = batch.get("targets")
         if targets is None:
             return len(next(iter(batch.values())))
@@ -135,6 +135,7 @@ def cross_entropy(logits_NV: Tensor, targets_N: Tensor, smoothing: float = 0.0, 
     """Mean cross-entropy in float32 or wider; answers that are IGNORED do not count; zero where none counts."""
     wide = logits_NV if logits_NV.dtype == torch.float64 else logits_NV.float()
     if targets_N.numel() and bool((targets_N != IGNORED).any()):
+        weight = None if weight is None else weight.to(wide)
         return F.cross_entropy(wide, targets_N, weight=weight, ignore_index=IGNORED, label_smoothing=smoothing)
     return wide.sum() * 0.0
 

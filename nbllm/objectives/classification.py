@@ -112,19 +112,23 @@ class Classify(Objective):
 
     def loss(self, module: nn.Module, batch: Batch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         logits_BL, targets = self.predict(module, batch)
-        weights = None if self.weights is None else self.weights.to(logits_BL.device)
         if self.sigmoid:
+            wide_BL = logits_BL if logits_BL.dtype == torch.float64 else logits_BL.float()
+            weights = None if self.weights is None else self.weights.to(wide_BL)
             positive = weights[1] / weights[0] if weights is not None and not self.several else weights
-            loss = F.binary_cross_entropy_with_logits(logits_BL.float(), targets, pos_weight=positive)
+            loss = F.binary_cross_entropy_with_logits(wide_BL, targets.to(wide_BL), pos_weight=positive)
             right = ((logits_BL > 0) == (targets > 0.5)).float().mean()
         else:
             smoothing = self.task.config.label_smoothing if module.training else 0.0
-            loss = cross_entropy(logits_BL, targets, smoothing, weights)
+            loss = cross_entropy(logits_BL, targets, smoothing, self.weights)
             right = (logits_BL.argmax(-1) == targets).float().mean()
         return loss, {"accuracy": right}
 
-    def weight(self, batch: Batch) -> int:
-        return len(batch["targets"])
+    def weight(self, batch: Batch) -> float:
+        """Texts, or the sum of their labels' weights."""
+        if self.weights is None or self.sigmoid:
+            return len(batch["targets"])
+        return float(self.weights[batch["targets"].cpu()].sum())
 
     def measures(self, module: nn.Module, batch: Batch) -> dict[str, tuple[float, float]]:
         """Accuracy, and the counts that F1 is made of: right, said and there, a label."""

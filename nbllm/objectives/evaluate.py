@@ -16,7 +16,7 @@ def evaluate(
     objective: Objective, module: nn.Module, batches: Iterable[Batch], tokens_per_byte: float = 1.0
 ) -> tuple[float, dict[str, float]]:
     """The mean loss over held-out batches, each weighed by its answers, and the measures, in evaluation mode."""
-    total, weight = 0.0, 0
+    total, weight = 0.0, 0.0
     sums: dict[str, list[float]] = {}
     with evaluating(module):
         for batch in batches:
@@ -28,6 +28,6 @@ def evaluate(
                 held = sums.setdefault(name, [0.0, 0.0])
                 held[0] += part
                 held[1] += number
-    mean = total / max(weight, 1)
+    mean = total / weight if weight else 0.0
     measures = {name: part / number if number else 0.0 for name, (part, number) in sums.items()}
     return mean, objective.summary(mean, measures, tokens_per_byte)

@@ -69,7 +69,7 @@ class Masked(Objective):
         return {"text": self.task.tokenizer.decode(example["tokens"].tolist())}
 
     def collate(self, examples: Any, rng: np.random.Generator) -> Batch:
-        """tokens_BT with some hidden, targets_BT of those, and for pairs segments_BT, real_BT and follows_B."""
+        """tokens_BT with some hidden, targets_BT of those; for pairs segments_BT, real_BT, follows_B, hidden_a_pair_B."""
         if not self.pairs:
             ids_BT = self._framed(examples[:, : self.task.context])
             return _hide(ids_BT, np.ones_like(ids_BT, dtype=bool), self, rng)
@@ -78,7 +78,9 @@ class Masked(Objective):
         segments, _ = padded([segments for _, segments in framed])
         batch = _hide(tokens.numpy(), real.numpy(), self, rng)
         follows = torch.tensor([int(example["other"][0]) for example in examples])
-        return {**batch, "segments": segments, "real": real, "follows": follows}
+        hidden = int((batch["targets"] != IGNORED).sum())
+        each = torch.full((len(examples),), hidden / max(1, len(examples)))
+        return {**batch, "segments": segments, "real": real, "follows": follows, "hidden_a_pair": each}
 
     def predict(self, module: Any, batch: Batch) -> tuple[Tensor, Tensor]:
         """The hidden places alone: the head runs on nothing else where the module lets it."""
@@ -97,8 +99,10 @@ class Masked(Objective):
         x_BTD = module.hidden(batch["tokens"], batch["real"], batch["segments"])
         hidden_BT = batch["targets"] != IGNORED
         logits_NV, targets_N = module.head(x_BTD[hidden_BT]), batch["targets"][hidden_BT]
-        pair_B2 = module.pair_head(x_BTD)
-        loss = cross_entropy(logits_NV, targets_N) + cross_entropy(pair_B2, batch["follows"])
+        pair_B2 = module.pair_head(x_BTD, batch["real"])
+        # 1 for a whole batch; in a part of one the pairs count by their own number, not by that of the hidden tokens.
+        share = batch["hidden_a_pair"].sum() / max(1, len(targets_N))
+        loss = cross_entropy(logits_NV, targets_N) + share * cross_entropy(pair_B2, batch["follows"])
         return loss, {
             "masked_accuracy": _accuracy(logits_NV, targets_N),
             "next_sentence_accuracy": _accuracy(pair_B2, batch["follows"]),
@@ -161,7 +165,7 @@ class NextSentence(Masked):
     def predict(self, module: Any, batch: Batch) -> tuple[Tensor, Tensor]:
         """One answer a pair: 0 follows, 1 is from elsewhere."""
         x_BTD = module.hidden(batch["tokens"], batch["real"], batch["segments"])
-        return module.pair_head(x_BTD), batch["targets"]
+        return module.pair_head(x_BTD, batch["real"]), batch["targets"]
 
     def loss(self, module: Any, batch: Batch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         logits_B2, targets_B = self.predict(module, batch)
@@ -276,5 +280,5 @@ def _accuracy(logits_NV: Tensor, targets_N: Tensor) -> Tensor:
 
 def _pair_accuracy(module: Any, batch: Batch) -> tuple[float, float]:
     x_BTD = module.hidden(batch["tokens"], batch["real"], batch["segments"])
-    answers_B = module.pair_head(x_BTD).argmax(-1)
+    answers_B = module.pair_head(x_BTD, batch["real"]).argmax(-1)
     return float((answers_B == batch["follows"]).sum()), len(answers_B)

@@ -215,7 +215,7 @@ def _backward(training: Training) -> tuple[float, float, dict[str, float]]:
     parts = split(batch, progress.accumulate) if progress.accumulate > 1 else [batch]
     whole = objective.weight(batch) if len(parts) > 1 else 1
     for part in parts:
-        share = objective.weight(part) / max(1, whole) if len(parts) > 1 else 1.0
+        share = objective.weight(part) / (whole or 1) if len(parts) > 1 else 1.0
         with training.autocast() if training.autocast is not None else nullcontext():
             loss, metrics = objective.loss(module, part, progress.step)
         (loss if len(parts) == 1 else loss * share).backward()
