@@ -6,6 +6,7 @@ import { heldOut, measures, smooth, train } from "./series.js";
 
 const X = { step: "steps", tokens: "tokens", seconds: "time" };
 const BELOW = { lr: "learning rate", grad_norm: "gradient norm", rate: "tokens/s", memory: "memory, MB" };
+const NAMES = { kl: "KL to the prior, nats", reconstruction: "reconstruction, nats", f1: "macro F1" };
 
 export function lossTab(model, view, changed) {
   const xs = choice("x", X, view().x, (x) => changed({ x }));
@@ -87,7 +88,7 @@ export function lossTab(model, view, changed) {
 }
 
 // "val_masked_accuracy" is told as "masked accuracy".
-const named = (key) => BELOW[key] ?? key.replace(/^val_/, "").replaceAll("_", " ");
+const named = (key) => BELOW[key] ?? NAMES[key] ?? key.replace(/^val_/, "").replaceAll("_", " ");
 
 export function note(text, y, colours) {
   return { text, showarrow: false, xref: "paper", yref: "paper", x: 0.5, y, font: { color: colours.quiet, size: 14 } };
