@@ -54,6 +54,7 @@ def _dispatch(words: list[str]) -> int:
 
         print(f"nbllm {__version__}")
         return 0
+    words = [words[0].replace("-", "_"), *words[1:]]
     if words[0] not in _COMMANDS:
         hint = did_you_mean(words[0], _COMMANDS)
         raise ConfigError(
@@ -107,6 +108,27 @@ def _learning_curve(command: Command, parsed: Parsed) -> int:
     if "fractions" in parsed.flags:
         settings["fractions"] = parsed.flags["fractions"]
     return follow_all(api.learning_curve_layers(run_name(parsed), layers, **settings))
+
+
+def _lr_find(command: Command, parsed: Parsed) -> None:
+    from nbllm import api
+    from nbllm.magics.layers import config_layers
+    from nbllm.magics.requests import run_name
+
+    layers, _ = config_layers(parsed, "", {})
+    bounds = {key: parsed.flags[key] for key in ("steps", "seconds") if key in parsed.flags}
+    print(in_terminal(repr(api.find_lr_layers(run_name(parsed), layers, say=_say, **bounds))))
+
+
+def _say(line: str) -> None:
+    """What goes on, on one line of a terminal that is written over."""
+    if sys.stdout.isatty():
+        print(f"\r{line:<60}\r", end="", flush=True)
+
+
+def in_terminal(text: str) -> str:
+    """What a notebook is told to type, as it is typed in a terminal."""
+    return text.replace("%%llm_", "nbllm ").replace("%llm_", "nbllm ")
 
 
 def _compare(command: Command, parsed: Parsed) -> None:
@@ -182,10 +204,13 @@ def _generate(command: Command, parsed: Parsed) -> None:
     model = api.load(run, step=settings.pop("step", None))
     if settings.get("samples", 1) != 1:
         for number, text in enumerate(model.generate(prompt, **settings), 1):
-            print(f"--- {number}\n{prompt}{text}")
+            print(f"--- {number}\n{prompt}{model.joint}{text}")
         return
     settings.pop("samples", None)
-    print(prompt, end="", flush=True)
+    print(prompt + model.joint, end="", flush=True)
+    if "beams" in settings:
+        print(model.generate(prompt, **settings))
+        return
     for piece in model.stream(prompt, **settings):
         print(piece, end="", flush=True)
     print()
@@ -306,6 +331,7 @@ Action = Callable[[Command, Parsed], int | None]
 _ACTIONS: dict[str, Action] = {
     "demo": _demo, "lab": _lab, "tour": _tour,
     "train": _train, "learning_curve": _learning_curve, "compare": _compare,
+    "lr_find": _lr_find,
     "attach": _attach, "runs": _runs, "generate": _generate, "data": _data, "export": _export,
     "pause": _ask, "resume": _ask, "stop": _ask, "checkpoint": _ask, "set": _ask,
     "doctor": _doctor,

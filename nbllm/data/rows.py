@@ -103,6 +103,7 @@ def read_rows(
 def _raw_rows(
     data: DataConfig, roles: Sequence[str], base: Path, cache: Path | None
 ) -> Iterator[tuple[Mapping[str, Any], dict[str, str], str]]:
+    chosen: dict[str, str] = {}
     if data.source.startswith("hf:"):
         found = remote.dataset(data, base)
         chosen = columns_for(data, roles, found.column_names, data.source)
@@ -116,7 +117,7 @@ def _raw_rows(
                 yield row, chosen, data.source
         return
     if data.source in TABLES:
-        chosen: dict[str, str] = {}
+        chosen = {}
         for row in TABLES.get(data.source)():
             chosen = chosen or columns_for(data, roles, list(row), data.source)
             yield row, chosen, data.source

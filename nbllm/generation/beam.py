@@ -37,7 +37,6 @@ def beam_search(beginning: Beginning, width: int, count: int, *, alpha: float = 
     reader, end = beginning.reader, beginning.end
     logits_WV = beginning.forbid(reader.read(beginning.first_BT))
     vocabulary = logits_WV.shape[-1]
-    width = min(width, vocabulary)
     scores_W = torch.zeros(1, device=logits_WV.device)
     texts: list[list[int]] = [[]]
     likely: list[list[float]] = [[]]

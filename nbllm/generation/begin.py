@@ -14,10 +14,11 @@ from torch import nn
 
 from nbllm.errors import ModelError
 from nbllm.generation.reader import LatentReader, Reader, TargetReader, TextReader
-from nbllm.models.classifier import Classifier
-from nbllm.models.encoder import MaskedModel
-from nbllm.models.encoder_decoder import EncoderDecoder
+from nbllm.models.answers import FillsMasks, GivesLabels, WritesTarget
 from nbllm.models.vae import VAE
+
+
+ANSWERS = " → "
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Beginning:
     tokenizer: Tokenizer
     end: int | None
     room: int | None
+    joint: str = ""
+    """What is shown between the prompt and a text that answers it."""
 
     def forbid(self, logits_BV: torch.Tensor) -> torch.Tensor:
         """The logits with what is never written left out: tokens that stand for nothing a reader could see (unknown,
@@ -60,24 +63,25 @@ def begin(
 ) -> Beginning:
     """A prompt is gone on from; a source is answered; a VAE draws a point of its latent space and goes on from the
     prompt there. Raises ModelError for a model that does not write."""
-    from nbllm.data.tokenizers import end_id
+    from nbllm.data.tokenizers import end_id, source_frame
 
     device = device_of(module)
     ids = tokenizer.encode(prompt, add_special_tokens=False).ids
     end = end_id(tokenizer)
-    if isinstance(module, MaskedModel):
+    if isinstance(module, FillsMasks):
         raise ModelError("An encoder that fills in hidden tokens does not write.", 'Use .fill("text with <mask>").')
-    if isinstance(module, Classifier):
+    if isinstance(module, GivesLabels):
         raise ModelError("A classifier does not write.", "Use .classify(texts).")
-    if isinstance(module, EncoderDecoder) or hasattr(module, "encode_source"):
+    if isinstance(module, WritesTarget):
         if not ids:
             raise ModelError("There is no source to go from.", "Give a text, as in .generate('good morning').")
         out = target_tokenizer or tokenizer
         begins = end_id(out) or 0
         room = min(count, target_context or context)
-        source_BS = torch.tensor([[*ids[: context - 1], end or 0]] * samples, device=device)
-        reader: Reader = TargetReader(module, source_BS, room)  # type: ignore[arg-type]
-        return Beginning(reader, torch.tensor([[begins]] * samples, device=device), out, begins, room)
+        before, behind = source_frame(tokenizer)
+        source = [*before, *ids[: context - len(before) - len(behind)], *behind]
+        reader: Reader = TargetReader(module, torch.tensor([source] * samples, device=device), room)
+        return Beginning(reader, torch.tensor([[begins]] * samples, device=device), out, begins, room, ANSWERS)
     if isinstance(module, VAE):
         z_BZ = torch.randn(samples, module.latent, generator=generator, device=device)
         return at_point(module, tokenizer, z_BZ, ids[: context - 2], context, count)

@@ -96,17 +96,25 @@ def generate(
     else:
         found = _drawn(_tokens(module, beginning, count, sampler, generator), writers)
     seconds = time.perf_counter() - begun
-    return [result(prompt, pieces, beginning.tokenizer, seconds, s) for pieces, s in zip(found, scores, strict=False)]
+    return [
+        result(prompt, pieces, beginning.tokenizer, seconds, score, beginning.joint)
+        for pieces, score in zip(found, scores, strict=False)
+    ]
 
 
 def result(
-    prompt: str, pieces: list[Piece], tokenizer: Tokenizer, seconds: float, score: float | None = None
+    prompt: str,
+    pieces: list[Piece],
+    tokenizer: Tokenizer,
+    seconds: float,
+    score: float | None = None,
+    joint: str = "",
 ) -> Generation:
     """The pieces as a Generation."""
     from nbllm.data.tokenizers import token_strings
 
     labels = token_strings(tokenizer, [piece.token_id for piece in pieces])
-    return Generation(prompt, pieces, labels, seconds, score)
+    return Generation(prompt, pieces, labels, seconds, score, joint)
 
 
 def write(module: nn.Module, beginning: Beginning, count: int, sampler: Sampler, seed: int | None) -> list[list[Piece]]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from nbllm.models.encoder_decoder import EncoderDecoder
+from nbllm.models.answers import WritesTarget
 from nbllm.models.vae import VAE
 
 
@@ -81,7 +81,7 @@ class TextReader(Reader):
 class TargetReader(Reader):
     """Reads the target of an encoder-decoder, whose source has been read once; a target ends with its room."""
 
-    def __init__(self, module: EncoderDecoder, source_BS: torch.Tensor, room: int, real_BS: torch.Tensor | None = None):
+    def __init__(self, module: WritesTarget, source_BS: torch.Tensor, room: int, real_BS: torch.Tensor | None = None):
         self.module = module
         self.room = room
         with torch.inference_mode():

@@ -24,6 +24,7 @@ class Generation(str):
     .probabilities  how likely the model held each token, before temperature and filters
     .seconds        time it took
     .score          of a beam search: its log-likelihood by length, else None
+    .joint          what is shown between prompt and text: an arrow where the text answers and does not go on
     """
 
     prompt: str
@@ -32,10 +33,17 @@ class Generation(str):
     probabilities: list[float]
     seconds: float
     score: float | None
+    joint: str
     _texts: list[str]
 
     def __new__(
-        cls, prompt: str, pieces: list[Piece], labels: list[str], seconds: float, score: float | None = None
+        cls,
+        prompt: str,
+        pieces: list[Piece],
+        labels: list[str],
+        seconds: float,
+        score: float | None = None,
+        joint: str = "",
     ) -> Generation:
         self = super().__new__(cls, "".join(piece.text for piece in pieces))
         self.prompt = prompt
@@ -44,12 +52,13 @@ class Generation(str):
         self.probabilities = [piece.probability for piece in pieces]
         self.seconds = seconds
         self.score = score
+        self.joint = joint
         self._texts = [piece.text for piece in pieces]
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         pieces = [Piece(*parts) for parts in zip(self._texts, self.ids, self.probabilities, strict=True)]
-        return Generation, (self.prompt, pieces, self.tokens, self.seconds, self.score)
+        return Generation, (self.prompt, pieces, self.tokens, self.seconds, self.score, self.joint)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(str(self))
@@ -65,7 +74,7 @@ class Generation(str):
         speed = f"{len(self.ids) / self.seconds:,.0f} tokens/s" if self.seconds > 0 else ""
         return (
             '<div style="white-space:pre-wrap;overflow-wrap:anywhere;font-family:var(--jp-code-font-family,monospace)">'
-            f'<span style="opacity:.6">{escape(self.prompt)}</span>{"".join(spans)}</div>'
+            f'<span style="opacity:.6">{escape(self.prompt + self.joint)}</span>{"".join(spans)}</div>'
             f'<div style="opacity:.6;font-size:smaller">{len(self.ids):,} tokens {speed}; '
             "the stronger the shade, the less likely the token</div>"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,17 +44,29 @@ class Model:
     def from_checkpoint(cls, folder: RunFolder, step: int) -> Model:
         """Load the weights of a checkpoint; no code of the folder is run."""
         share_cores()
-        from nbllm.objectives.make import module_for
-        from nbllm.runners.assemble import open_objective
-        from nbllm.training import checkpoint
-
         place = folder.checkpoint(step)
         config = RunConfig.from_yaml((place / "config.yaml").read_text(encoding="utf-8"), str(place / "config.yaml"))
         pieces.require(folder, config, ("model", "objective"))
-        objective = open_objective(place, config)
-        module = module_for(config, objective)
-        checkpoint.load_weights(module, place)
-        return cls(module.to(_roomy_device(module)).eval(), objective, config, folder.path, step)
+        module, objective = _opened(place, config)
+        return cls(module, objective, config, folder.path, step)
+
+    @classmethod
+    def from_folder(cls, place: Path) -> Model:
+        """Load what an export in nbllm's own form wrote: config.yaml, model.safetensors, tokenizer.json."""
+        share_cores()
+        config = RunConfig.from_yaml((place / "config.yaml").read_text(encoding="utf-8"), str(place / "config.yaml"))
+        pieces.require(RunFolder(place), config, ("model", "objective"))
+        module, objective = _opened(place, config)
+        return cls(module, objective, config, place, 0)
+
+    @classmethod
+    def from_hugging_face(cls, name: str, *, allow_download: bool = False, objective: str | None = None) -> Model:
+        """Load `hf:NAME_OR_PATH` as transformers does. ModelError where it is not here and may not be fetched."""
+        share_cores()
+        from nbllm.runners import hub
+
+        config, module, goal = hub.open_model(name, allow_download, objective)
+        return cls(module.to(_roomy_device(module)).eval(), goal, config, Path(name.removeprefix("hf:")), 0)
 
     def generate(self, prompt: str = "", *, samples: int = 1, **settings: Any) -> Generation | list[Generation]:
         """Go on from the prompt, or answer it (seq2seq): a str with .prompt .tokens .probabilities, or a list of them
@@ -166,13 +179,21 @@ class Model:
         tokens_BT, _ = self._tokens(text)
         return {name: values[:, 0].cpu().numpy() for name, values in gates(self.module, tokens_BT).items()}
 
-    def export(self, folder: str | Path) -> Path:
-        """Write the model as `transformers` loads it. ModelError for a kind that has no standard home there."""
-        from nbllm.models.huggingface import export
+    def export(
+        self, folder: str | Path, *, license: str | None = None, push: str | None = None, public: bool = False
+    ) -> Path:
+        """Write the model as `transformers` loads it with no nbllm installed, and a model card. What has no standard
+        home there is written as `nbllm.load(folder)` reads it, and a warning says why.
 
-        tokenizer = self.folder / "checkpoints" / f"step-{self.step}" / "tokenizer.json"
-        target = Path(folder).expanduser()
-        return export(self.module, self.config.model, tokenizer, target, self.config.train.context)
+        `license` goes into the card. `push` also uploads the folder to that repository of the hub (me/my-model), private
+        unless `public`.
+        """
+        from nbllm.handles.export import export
+
+        written = export(self, Path(folder).expanduser(), license=license, push=push, public=public)
+        if written.reason:
+            warnings.warn(written.reason, stacklevel=2)
+        return written.folder
 
     def close(self) -> None:
         """Let go of the weights."""
@@ -190,6 +211,13 @@ class Model:
         from nbllm.generation.decode import result
 
         return [result("", each, self.tokenizer, 0.0) for each in found]
+
+    @property
+    def joint(self) -> str:
+        """What is shown between a prompt and the text: an arrow where the model answers it, and does not go on."""
+        from nbllm.generation.begin import ANSWERS
+
+        return ANSWERS if goal_of(self.config.objective).head == "target" else ""
 
     def _usual(self) -> dict[str, Any]:
         """What generation is told where the caller says nothing."""
@@ -210,6 +238,20 @@ class Model:
                 raise ModelError(f"There is no setting '{name}'.", did_you_mean(name, known))
 
     _threads = staticmethod(shared_threads)
+
+
+def _opened(place: Path, config: RunConfig) -> tuple[torch.nn.Module, Objective]:
+    """The module with the weights of a folder, and its objective with the tokenizers there."""
+    from nbllm.runners import initial
+    from nbllm.runners.assemble import open_objective
+    from nbllm.training import checkpoint, lora
+
+    objective = open_objective(place, config)
+    module = initial.module_of(place, config, objective)
+    if config.lora.rank:
+        lora.inject(module, config.lora)
+    checkpoint.load_weights(module, place)
+    return module.to(_roomy_device(module)).eval(), objective
 
 
 def _roomy_device(module: torch.nn.Module) -> str:

@@ -52,7 +52,8 @@ class Command:
 
     def leaves(self) -> list[Option]:
         """The leaves of the configuration that are flags of this command."""
-        return [leaf for leaf in options() if leaf.path.partition(".")[0] in self.sections]
+        own = {flag.name for flag in self.flags}
+        return [leaf for leaf in options() if leaf.path.partition(".")[0] in self.sections and leaf.flag not in own]
 
     def flag(self, name: str) -> Flag | None:
         """Its own flag of that name."""
@@ -84,6 +85,8 @@ _SAMPLING = (
     Flag("--stop", "TEXT", "end where this text comes (may be given several times; \\n is a new line)", repeat=True),
     Flag("--seed", "N", "the same seed writes the same text", "int"),
     Flag("--samples", "N", "texts to write [1]", "int"),
+    Flag("--beams", "N", "the likeliest text that a beam search of this width finds, instead of a drawn one", "int"),
+    Flag("--length-penalty", "X", "beam search: above 0 favours longer texts [0.6]", "float"),
     Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int"),
 )
 
@@ -199,6 +202,30 @@ _TABLE = (
         sections=_SECTIONS,
         cell="settings in YAML, as in config.yaml",
         notes="The held-out text and the number of steps stay the same. Its runs are called NAME-use-SHARE.",
+    ),
+    Command(
+        "lr_find",
+        "[RUN]",
+        "Look for a learning rate: a hundred steps in memory while it rises, and the loss beside it.",
+        (
+            "%llm_lr_find --data python-docs --model lstm --size tiny",
+            "%llm_lr_find shakespeare",
+            "%%llm_lr_find --data ./input.txt\nmodel: {layers: 4, width: 128, heads: 4}",
+            "found = %llm_lr_find --size tiny --seconds 20",
+        ),
+        flags=(
+            Flag("--steps", "N", "steps of the test [100]", "int"),
+            Flag(
+                "--seconds",
+                "S",
+                "seconds that the test may take; fewer steps are made where they do not fit [60]",
+                "float",
+            ),
+            Flag("--config", "FILE", "a YAML file of settings; body and line go before it"),
+        ),
+        sections=_SECTIONS,
+        cell="settings in YAML, as in config.yaml",
+        notes="With a RUN it starts from its last checkpoint. No run is made or changed. It gives back .lr and .table.",
     ),
     Command("pause", "[NAME]", "Pause a run; it keeps its place.", ("%llm_pause", "%llm_pause shakespeare")),
     Command(

@@ -18,6 +18,7 @@ from nbllm.errors import RunError
 from nbllm.magics.commands import COMMANDS, help_text
 from nbllm.magics.errors import one_line_errors
 from nbllm.magics.layers import config_layers
+from nbllm.magics.live_line import LiveLine
 from nbllm.magics.live_text import LiveText, Texts
 from nbllm.magics.parse import Parsed, parse
 from nbllm.magics.preview import PreviewView
@@ -93,6 +94,8 @@ class NbllmMagics(Magics):
         if settings.get("samples", 1) != 1:
             return Texts(model.generate(prompt, **settings))
         settings.pop("samples", None)
+        if "beams" in settings:
+            return model.generate(prompt, **settings)
         return self._quiet(self._stream(model, prompt, settings))
 
     @no_var_expand
@@ -115,6 +118,24 @@ class NbllmMagics(Magics):
 
     @no_var_expand
     @needs_local_scope
+    @line_cell_magic
+    @one_line_errors
+    def llm_lr_find(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Any:
+        names = self._names(local_ns)
+        parsed = self._parse("lr_find", line, names)
+        if parsed is None:
+            return None
+        from nbllm import api
+
+        layers, data_object = config_layers(parsed, cell or "", names)
+        bounds = {key: parsed.flags[key] for key in ("steps", "seconds") if key in parsed.flags}
+        with LiveLine(self.shell, "learning-rate test") as line_shown:
+            found = api.find_lr_layers(run_name(parsed), layers, data_object=data_object, say=line_shown.say, **bounds)
+            line_shown.finish(found)
+        return self._quiet(found) if line_shown.showed else found
+
+    @no_var_expand
+    @needs_local_scope
     @line_magic
     @one_line_errors
     def llm_compare(self, line: str, local_ns: Mapping[str, Any] | None = None) -> Any:
@@ -133,7 +154,7 @@ class NbllmMagics(Magics):
         return self._quiet(series)
 
     def _stream(self, model: Any, prompt: str, settings: dict[str, Any]) -> Any:
-        shown = LiveText(self.shell, prompt)
+        shown = LiveText(self.shell, prompt + model.joint)
         try:
             result = stream_generation(model, prompt, shown.add, **settings)
         except BaseException:
