@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _POLL = 0.05
 _CHECKPOINT_SECONDS = 60.0
 _STOP_SECONDS = 60.0
+_TAKEN_SECONDS = 2.0  # after which a command that was not taken is left to be taken
 _LOAD_TRIES = 3
 
 
@@ -124,7 +125,9 @@ class Run:
         if status.live:
             if values:
                 self._send("set", **values)
-            return self._send("resume")
+            status = self._ask_to_go_on()
+            if status.live or status.state == "finished":
+                return self
         if status.state == "finished" and values.get("steps", 0) <= status.step:
             raise RunError(
                 f"Run '{self.name}' has finished its {status.step:,} steps.",
@@ -225,6 +228,20 @@ class Run:
                 return status
             time.sleep(_POLL)
         return self._folder.status()
+
+    def _ask_to_go_on(self) -> Status:
+        """Ask a worker that lives; the status. One that was about to stop takes no more: then the run has ended."""
+        asked = control.send(self._folder.control, "resume")
+        until = time.monotonic() + _TAKEN_SECONDS
+        status = self._folder.status()
+        while asked.exists() and status.state in ("queued", "training", "paused", "stopping"):
+            if status.state == "stopping":
+                return self._ended_if_stopping()
+            if time.monotonic() > until:
+                break
+            time.sleep(_POLL)
+            status = self._folder.status()
+        return status
 
     def _send(self, command: str, **values: Any) -> Run:
         status = self._folder.status()

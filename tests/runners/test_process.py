@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,9 @@ import torch
 import nbllm
 from nbllm.errors import DataError, ModelError, NbllmError, RunError
 from nbllm.runners import standby
+from nbllm.store import control
 from nbllm.store.folder import RunFolder
+from nbllm.store.status import write_status
 
 QUICK: dict[str, Any] = {"size": "tiny", "layers": 1, "width": 16, "context": 16, "batch_size": 4, "heads": 2}
 QUIET: dict[str, Any] = {"sample.every": 0, "probe.every": 0, "evaluate_tokens": 256}
@@ -133,6 +136,44 @@ def test_pause_resume_stop_and_a_checkpoint_on_demand(text: str) -> None:
     assert (run.state, run.step) == ("finished", stopped_at + 10)
     with pytest.raises(RunError, match="has finished its"):
         run.resume()
+
+
+def test_going_on_in_the_instant_after_a_stop(text: str) -> None:
+    run = nbllm.train("one", data=text, steps=1_000_000, **QUICK, **QUIET)
+    for _ in range(2):
+        step = run.step
+        until(lambda step=step: run.step > step + 5, "steps")
+        before = worker_pid(run)
+        run.stop().resume()
+        assert worker_pid(run) != before, "the stop was obeyed, and another worker goes on"
+        until(lambda: run.state == "training", "training again")
+    run.stop().wait(SECONDS)
+    assert list(run.metrics.index) == list(range(1, run.step + 1))
+
+
+def test_going_on_while_a_worker_is_about_to_stop(text: str) -> None:
+    """It has taken the stop, and has not yet said so: what it is asked now is not heard."""
+    run = nbllm.train("one", data=text, steps=20, wait=True, **QUICK, **QUIET)
+    folder = RunFolder(run.folder)
+    status = folder.status()
+    taken = threading.Event()
+
+    def old_worker() -> None:
+        with folder.writing():
+            status.state = "training"
+            write_status(folder.status_file, status)
+            taken.set()
+            until(lambda: control.waits(folder.control, "resume"), "the request")
+            status.state = "stopped"
+            write_status(folder.status_file, status)
+
+    thread = threading.Thread(target=old_worker)
+    thread.start()
+    assert taken.wait(20)
+    run.resume(steps=25)
+    thread.join()
+    run.wait(SECONDS)
+    assert (run.state, run.step) == ("finished", 25)
 
 
 def test_a_taken_name_is_refused_with_the_choices(text: str) -> None:
