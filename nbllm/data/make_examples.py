@@ -52,8 +52,9 @@ def make_examples(
     tokenizer.save(str(entry / "tokenizer.json"))
     if target is not None:
         target.save(str(entry / "target_tokenizer.json"))
-    labels = tuple(config.objective.labels or _labels(spool, config.objective.multi_label))
-    report = _encode(spool, entry, recipe, (tokenizer, target, labels), fingerprint, progress)
+    several = config.objective.multi_label
+    labels = tuple(config.objective.labels or _labels(spool, several))
+    report = _encode(spool, entry, recipe, (tokenizer, target, labels), several, fingerprint, progress)
     spool.path.unlink()
     summary = {
         "source": config.data.source,
@@ -104,16 +105,20 @@ def _labels(spool: Spool, several: bool) -> list[str]:
     for row in spool.rows():
         if "label" not in row:
             return []
-        found.update(name.strip() for name in (row["label"].split("|") if several else [row["label"]]))
+        found.update(_names(row["label"], several))
         if len(found) > LABELS:
             raise DataError(
                 f"The label column holds over {LABELS:,} different labels.", "Is it the right one? Set label_column."
             )
-    found.discard("")
     try:
         return sorted(found, key=float)
     except ValueError:
         return sorted(found)
+
+
+def _names(label: str, several: bool) -> list[str]:
+    """The labels in a cell: one, or those that `|` parts."""
+    return [name for name in map(str.strip, label.split("|")) if name] if several else [label]
 
 
 def _encode(
@@ -121,6 +126,7 @@ def _encode(
     entry: Path,
     recipe: Recipe,
     known: tuple[Tokenizer, Tokenizer | None, tuple[str, ...]],
+    several: bool,
     fingerprint: str,
     progress: Progress,
 ) -> dict[str, Any]:
@@ -142,7 +148,7 @@ def _encode(
                 tokens += len(example.get("target", example.get("tokens", ()))) + 1
                 size += len(told.encode("utf-8", "replace"))
                 if not held and "label" in row:
-                    label_counts[row["label"]] += 1
+                    label_counts.update(_names(row["label"], several))
             done += len(rows)
             progress("tokenizing", done / spool.count)
         if not writer.count:
@@ -160,7 +166,7 @@ def _encode(
         "bytes_per_token": sides["held_out"]["bytes"] / max(1, sides["held_out"]["tokens"]),
         "cut_to_context": encoder.cut,
         "without_tokens": dropped,
-        "label_counts": dict(label_counts.most_common(100)),
+        "label_counts": dict(label_counts.most_common()),
     }
 
 

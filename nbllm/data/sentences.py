@@ -14,12 +14,22 @@ _ENDS = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9À-Þ\u0400-\u042f
 
 def sentences(text: str) -> list[str]:
     """The sentences of a text, white space folded; what is shorter or longer than a sentence is left out."""
+    whole, rest = _cut(text)
+    return _kept([*whole, rest])
+
+
+def _cut(text: str) -> tuple[list[str], str]:
+    """The sentences that end before the end of the text, and what stands behind them, as it is."""
     found, start = [], 0
     for match in _ENDS.finditer(text):
-        end = match.start() + len(match[0].rstrip()) if not match[0].isspace() else match.start()
-        found.append(text[start:end])
+        if match.end() == len(text):
+            break
+        found.append(text[start : match.start() + len(match[0].rstrip())])
         start = match.end()
-    found.append(text[start:])
+    return found, text[start:]
+
+
+def _kept(found: list[str]) -> list[str]:
     folded = (" ".join(each.split()) for each in found)
     return [each for each in folded if LEAST <= len(each) <= MOST and any(c.isalnum() for c in each)]
 
@@ -30,9 +40,8 @@ def sentence_rows(records: Iterable[Record]) -> Iterator[dict[str, str]]:
     for record in records:
         held += record.text
         if record.continues:
-            *whole, last = sentences(held) or [held]
-            yield from ({"text": text, "document": str(document)} for text in whole)
-            held = last
+            whole, held = _cut(held)
+            yield from ({"text": text, "document": str(document)} for text in _kept(whole))
             continue
         yield from ({"text": text, "document": str(document)} for text in sentences(held))
         document, held = document + 1, ""

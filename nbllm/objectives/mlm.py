@@ -69,7 +69,7 @@ class Masked(Objective):
         return {"text": self.task.tokenizer.decode(example["tokens"].tolist())}
 
     def collate(self, examples: Any, rng: np.random.Generator) -> Batch:
-        """tokens_BT with some hidden, targets_BT of those; for pairs segments_BT, real_BT, follows_B, hidden_a_pair_B."""
+        """tokens_BT with some hidden, targets_BT of those; for pairs segments_BT, real_BT, follows_B and more."""
         if not self.pairs:
             ids_BT = self._framed(examples[:, : self.task.context])
             return _hide(ids_BT, np.ones_like(ids_BT, dtype=bool), self, rng)
@@ -238,12 +238,18 @@ def _hide(ids_BT: np.ndarray, real_BT: np.ndarray, objective: Masked, rng: np.ra
 
 
 def _pair(store: Any, index: int, context: int, rng: np.random.Generator) -> Example:
-    """Sentences from `index` on for the first half of the context, and for the second those that follow, or others."""
+    """Sentences of one document for the first half of the context, and for the second those that follow, or others.
+
+    The first part leaves a sentence of its document behind it, where that has two: half of the pairs can then follow,
+    and where the first part ends tells nothing.
+    """
     room = max(1, (context - 3) // 2)
-    first, after = _stretch(store, index, room)
-    document = int(store[index]["document"][0])
-    follows = rng.random() < 0.5 and after < len(store) and int(store[after]["document"][0]) == document
+    if not _goes_on(store, index) and index and _goes_on(store, index - 1):
+        index -= 1
+    first, after = _stretch(store, index, room, leave=1)
+    follows = _goes_on(store, after - 1) and rng.random() < 0.5
     if not follows:
+        document = int(store[index]["document"][0])
         after = int(rng.integers(len(store)))
         for _ in range(20):  # another document where there is one
             if int(store[after]["document"][0]) != document:
@@ -253,18 +259,23 @@ def _pair(store: Any, index: int, context: int, rng: np.random.Generator) -> Exa
     return {"first": first, "second": second, "other": np.array([0 if follows else 1])}
 
 
-def _stretch(store: Any, index: int, room: int) -> tuple[np.ndarray, int]:
-    """Whole sentences of one document from `index` on, as many as fit, at least one, and the place behind."""
-    document = int(store[index]["document"][0])
+def _stretch(store: Any, index: int, room: int, leave: int = 0) -> tuple[np.ndarray, int]:
+    """Whole sentences of one document from `index` on, as many as fit, at least one, and the place behind. With `leave`
+    1 not the document's last, unless it is the only one."""
     parts = [store[index]["tokens"]]
     size, after = len(parts[0]), index + 1
-    while after < len(store) and int(store[after]["document"][0]) == document:
+    while _goes_on(store, after - 1) and (not leave or _goes_on(store, after)):
         following = store[after]["tokens"]
         if size + len(following) > room:
             break
         parts.append(following)
         size, after = size + len(following), after + 1
     return np.concatenate(parts).astype(np.int64), after
+
+
+def _goes_on(store: Any, index: int) -> bool:
+    """Whether a sentence of the same document follows."""
+    return index + 1 < len(store) and bool(store[index + 1]["document"][0] == store[index]["document"][0])
 
 
 def _encodings(task: Task, rows: Sequence[Row], role: str = "text") -> list[np.ndarray]:

@@ -15,8 +15,13 @@ from torch import nn
 
 from nbllm.errors import ConfigError, did_you_mean
 
-_BLOCK = re.compile(r"^(.*?)(?:blocks|layers|layer|block|h)\.(\d+)\.")
+_BLOCK = re.compile(r"^(?!bridges\.)(.*?)(?:blocks|layers|layer|block|h)\.(\d+)\.")
 _INPUT = ("embed", "wte", "wpe")
+
+
+def in_block(name: str) -> bool:
+    """Whether a part or a parameter of that name stands in a block of a stack, ours or of transformers."""
+    return _BLOCK.match(name) is not None
 
 
 def freeze(module: nn.Module, patterns: Sequence[str]) -> list[str]:
@@ -44,9 +49,11 @@ def layer_rates(module: nn.Module, decay: float) -> dict[str, float]:
 
 
 def unfreeze_steps(module: nn.Module, every: int) -> dict[str, int]:
-    """The step from which each parameter learns: 0 for what stands above the blocks, then block by block."""
+    """The step from which each parameter learns: 0 for what stands above the blocks, then block by block. Where nothing
+    stands above them, the top block learns from the beginning."""
     above = {name: _above_blocks(name) for name in _depths(module)}
-    return {name: 0 if above[name] else every * (depth + 1) for name, depth in _depths(module).items()}
+    first = 1 if any(above.values()) else 0
+    return {name: 0 if above[name] else every * (depth + first) for name, depth in _depths(module).items()}
 
 
 def _depths(module: nn.Module) -> dict[str, int]:

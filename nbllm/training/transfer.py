@@ -6,6 +6,7 @@ embeddings and heads with more rows        the rows that both have
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -13,9 +14,15 @@ from torch import Tensor, nn
 
 from nbllm.errors import ModelError
 from nbllm.training.checkpoint import weights
+from nbllm.training.finetune import in_block
 
 _HALVES = ("encoder.", "decoder.")
-_GROWS = ("embedding.weight", "head.linear.weight", "head.bias")
+# Where an encoder has learned what its classifier pools with: BERT in its second head, ModernBERT in its first.
+_POOLERS = {
+    "bert": {"pooler.linear": "pair_head.pool"},
+    "modernbert": {"pooler.linear": "head.transform", "pooler.norm": "head.norm"},
+}
+_GROWS = ("embedding.weight", "head.linear.weight", "head.linear.bias", "head.bias")
 
 
 @dataclass(frozen=True)
@@ -35,17 +42,23 @@ class Transfer:
 def transfer(module: nn.Module, found: dict[str, Tensor], source: str, head: str) -> Transfer:
     """Copy what fits of `found` into the module. `head` is the parent's (next, masked, labels, target, latent), and
     `source` its name. Raises ModelError where nothing fits, with the first shape that differs."""
-    own = {name: module.state_dict()[name] for name in weights(module)}
+    state = module.state_dict()
+    own = {name: state[name] for name in weights(module)}
+    causal = bool(getattr(getattr(module, "stack", None), "causal", False))
+    # What answers labels has no row a token.
+    grows = _GROWS[:-1] if "head.weight" in own or head == "labels" else _GROWS
+    poolers = _POOLERS["modernbert" if "pooler.norm.weight" in own else "bert"]
     taken: list[str] = []
     fresh: list[str] = []
     differs = ""
     parameters = 0
     for name, tensor in own.items():
-        candidates = [each for each in _names(name, head) if each in found]
+        shared = [n for n, t in state.items() if t.data_ptr() == tensor.data_ptr() and t.shape == tensor.shape]
+        candidates = [each for n in (name, *shared) for each in _names(n, head, causal, poolers) if each in found]
         given = found[candidates[0]] if candidates else None
         if given is not None and given.shape == tensor.shape:
             tensor.copy_(given)
-        elif given is not None and name.endswith(_GROWS) and given.shape[1:] == tensor.shape[1:]:
+        elif given is not None and name.endswith(grows) and given.shape[1:] == tensor.shape[1:]:
             rows = min(len(given), len(tensor))
             tensor[:rows].copy_(given[:rows])
         else:
@@ -55,8 +68,7 @@ def transfer(module: nn.Module, found: dict[str, Tensor], source: str, head: str
             continue
         taken.append(name)
         parameters += tensor.numel()
-    blocks = [name for name in taken if ".blocks." in name]
-    if not blocks:
+    if not any(in_block(name) and own[name].ndim > 1 for name in taken):  # a norm alone carries nothing over
         raise ModelError(
             f"No block of {source} fits this model{f': {differs}' if differs else ''}.",
             "Leave model and size out, so that its own are taken.",
@@ -64,14 +76,16 @@ def transfer(module: nn.Module, found: dict[str, Tensor], source: str, head: str
     return Transfer(taken, fresh, parameters)
 
 
-def _names(name: str, head: str) -> list[str]:
-    """The names that a tensor may have in the parent, the likeliest first."""
+def _names(name: str, head: str, causal: bool, poolers: Mapping[str, str]) -> list[str]:
+    """The names that a tensor may have in the parent, the likeliest first. `causal`: the new model's stack reads one
+    way, and is a decoder rather than an encoder."""
     names = [name]
     for half in _HALVES:
         if name.startswith(half):
             fits = half == ("decoder." if head == "next" else "encoder.")
             if fits and head in ("next", "masked", "labels"):
                 names.append("stack." + name.removeprefix(half))
+    names += [there + name.removeprefix(here) for here, there in poolers.items() if name.startswith(here)]
     if name.startswith("stack."):
-        names += [half + name.removeprefix("stack.") for half in _HALVES]
+        names += [half + name.removeprefix("stack.") for half in sorted(_HALVES, reverse=not causal)]
     return names
