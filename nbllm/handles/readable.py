@@ -42,7 +42,7 @@ def number(value: Any, column: str = "") -> str:
     if not isinstance(value, Real) or math.isnan(value):
         return "–"
     if column in _LOSSES:
-        return f"{value:.4g}"
+        return f"{value:#.4g}".rstrip(".")
     if column == "seed":
         return str(value)
     if column == "flops":
