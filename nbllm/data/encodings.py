@@ -1,16 +1,19 @@
 """Which encoding a text file is in, and strict decoding in bounded memory.
 
-UTF-8 and UTF-16 are certain: a byte order mark, valid UTF-8 to the end, or the zero bytes of UTF-16. Of the old
+UTF-8 and UTF-16 are certain: a byte order mark, valid UTF-8 to the end, or the zero bytes of UTF-16. (But for a few
+Chinese characters that happen to be valid UTF-8: there they are letters of several scripts in one word.) Of the old
 encodings, GB18030 and cp1252 are told apart by the bytes themselves, because statistics fail on short texts: nearly
 every character of Chinese text lies in the first level of GB 2312 (lead byte B0-D7, trail byte A1-FE), and the accents
-of cp1252 stand alone among ASCII letters. What is neither goes to charset-normalizer, whose guess is taken for these
-two and offered as advice for any other.
+of cp1252 stand alone among ASCII letters. Korean lies there too, but in its first half alone, where half of Chinese is
+not, and its frequent syllables are others. What is none of these goes to charset-normalizer, whose guess is taken for
+GB18030 and cp1252, and offered as advice for any other.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
@@ -31,6 +34,18 @@ _BROKEN_UTF8 = (
 )
 _PAIR = re.compile(rb"[\x81-\xfe][\x40-\x7e\x80-\xfe]")
 _COMMON_PAIR = re.compile(rb"[\xa1-\xa3\xb0-\xd7][\xa1-\xfe]")
+_HANGUL = re.compile(rb"[\xb0-\xc8][\xa1-\xfe]")  # of EUC-KR, and the hanzi from a to q of GB 2312
+_HANZI = re.compile(rb"[\xc9-\xf7][\xa1-\xfe]")  # the other hanzi of GB 2312
+_CHINESE_MARKS = {mark.encode("gb18030") for mark in "、。，：；？！"}
+# The most frequent of either language.
+_SYLLABLES = "이다는의가에을하고로은지한를기사도어자시서나인대라아들있해수리그여보정부주장과만전게니면세상성구동원"
+_CHARACTERS = (
+    "的了人不国个大到地道出而就可得和来们你年能那会发对多家好起成没面么看里过还都分后开两明民名前去全然日如本把被比别部常"
+    "长车从但当点定动度法方放高给更工公关光果话回活几加间见叫进经军口快理路马每美门内女平期其气情亲请权让认三色"
+)
+_FREQUENT = ((_SYLLABLES, "euc_kr"), (_CHARACTERS, "gb18030"))
+_FEWEST_SYLLABLES = 6
+_SCRIPTS = {"LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "HEBREW", "ARABIC", "SYRIAC", "THAANA", "NKO"}
 
 
 def find_encoding(opener: Callable[[], BinaryIO], name: str) -> str:
@@ -97,11 +112,11 @@ def _scan(opener: Callable[[], BinaryIO], name: str) -> str:
                 if wide >= _BROKEN_UTF8:
                     raise _fault(name, byte, at, "utf-8", "gb18030") from None
                 return _guess(_around(before + chunk, len(before) - len(held) + error.start), name, byte, at)
-            offset += len(chunk)
-            before = chunk[-SAMPLE:] if chunk else before
             wide += _count_wide(text)
             if not chunk:
-                return "utf-8"
+                return "gb18030" if 2 <= wide < _BROKEN_UTF8 and offset <= SAMPLE and _mixed(before) else "utf-8"
+            offset += len(chunk)
+            before = chunk[-SAMPLE:]
 
 
 def _around(data: bytes, fault: int) -> bytes:
@@ -119,6 +134,8 @@ def _count_wide(text: str) -> int:
 def _guess(sample: bytes, name: str, byte: int, offset: int) -> str:
     pairs = _PAIR.findall(sample)
     common = sum(1 for pair in pairs if _COMMON_PAIR.fullmatch(pair))
+    if _is_korean(pairs):
+        raise _fault(name, byte, offset, "utf-8", "cp949")
     if pairs and common > 0.7 * len(pairs) and _decodes(sample, "gb18030"):
         return "gb18030"
     high = sum(1 for b in sample if b >= 0x80)
@@ -134,6 +151,28 @@ def _guess(sample: bytes, name: str, byte: int, offset: int) -> str:
     if best and codec == "cp1252":
         return codec
     raise _fault(name, byte, offset, "utf-8", codec)
+
+
+def _is_korean(pairs: list[bytes]) -> bool:
+    """Whether double bytes are Korean syllables (EUC-KR) rather than Chinese: told from six of them on."""
+    syllables = [pair for pair in pairs if _HANGUL.fullmatch(pair)]
+    others = sum(1 for pair in pairs if _HANZI.fullmatch(pair) or pair in _CHINESE_MARKS)
+    if len(syllables) < _FEWEST_SYLLABLES or others > len(syllables) / 20:
+        return False
+    korean, chinese = ({each.encode(codec) for each in known} for known, codec in _FREQUENT)
+    return sum(pair in korean for pair in syllables) > sum(pair in chinese for pair in syllables)
+
+
+def _mixed(data: bytes) -> bool:
+    """Whether valid UTF-8 is rather Chinese in GB18030: letters of several scripts, or of none, within one word."""
+    if not all(_COMMON_PAIR.fullmatch(pair) for pair in _PAIR.findall(data)):
+        return False
+    for before, word in re.findall(r"([A-Za-z]?)([^\x00-\x7f]{2,})", data.decode("utf-8")):
+        names = {unicodedata.name(letter, "UNASSIGNED").partition(" ")[0] for letter in word}
+        accents_nothing = not before and unicodedata.combining(word[0])
+        if accents_nothing or "UNASSIGNED" in names or len(names & _SCRIPTS) > 1:
+            return True
+    return False
 
 
 def _decodes(sample: bytes, codec: str) -> bool:

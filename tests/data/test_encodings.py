@@ -74,9 +74,43 @@ def test_two_characters_are_enough(base: Path) -> None:
         assert read(path) == text
 
 
+@pytest.mark.parametrize("text", ["欧元", "同学", "一只", "医院", "为什么"])
+def test_chinese_that_happens_to_be_valid_utf8(base: Path, text: str) -> None:
+    path = base / "a.txt"
+    path.write_bytes(text.encode("gb18030"))
+    assert path.read_bytes().decode("utf-8")
+    assert read(path) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["да", "Привет", "ελληνικά", "naïve café", "e\u0301le\u0300ve", "ế", "µΩ", "±5 °C", "Straße № 5", "עברית", "ʻāina"],
+)
+def test_short_utf8_stays_utf8(base: Path, text: str) -> None:
+    path = base / "a.txt"
+    path.write_bytes(text.encode())
+    assert read(path) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["阿贝尔发明了机器", "把公共汽车开到家里", "个个都会给老大倒茶", "高尔夫比赛的录像放给大家看"]
+)
+def test_chinese_of_the_first_half_is_not_korean(base: Path, text: str) -> None:
+    path = base / "a.txt"
+    path.write_bytes(text.encode("gb18030"))
+    assert all(byte <= 0xC8 for byte in path.read_bytes()[::2][:6])
+    assert read(path) == text
+
+
 @pytest.mark.parametrize(
     ("text", "encoding"),
-    [("Привет, мир! Как дела сегодня?", "cp1251"), ("日本語のテキストです。こんにちは", "shift_jis")],
+    [
+        ("Привет, мир! Как дела сегодня?", "cp1251"),
+        ("日本語のテキストです。こんにちは", "shift_jis"),
+        ("안녕하세요. 저는 학생입니다.", "euc_kr"),
+        ("오늘은 날씨가 좋아서 공원에 갔습니다 ㅋㅋ", "euc_kr"),
+        ("언어 모델은 다음 단어를 예측한다.\n" * 3000, "cp949"),
+    ],
 )
 def test_others_are_asked_for_and_then_read(base: Path, text: str, encoding: str) -> None:
     path = base / "a.txt"
