@@ -164,9 +164,11 @@ class ModelConfig(Section):
     @property
     def pair_pooling(self) -> str:
         """Where the answer about a pair of texts is read: at the first token as in BERT where that one sees the whole
-        text, which it does not in a one-way network, nor by convolutions alone."""
+        text. It does not in a one-way network, nor by convolutions alone, nor do the forward units of a recurrent one."""
         if not self.bidirectional:
             return "last"
+        if self.stack()[-1] in ("rnn", "lstm", "gru"):
+            return "ends"
         return "mean" if self.all_mixers() == {"conv"} else "first"
 
     @property

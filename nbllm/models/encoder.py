@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from nbllm.config import ModelConfig
+from nbllm.models.answers import FillsMasks
 from nbllm.models.blocks import ACTIVATIONS, GATED
 from nbllm.models.classifier import pooled
 from nbllm.models.norm import norm
@@ -45,7 +46,7 @@ class MaskedHead(nn.Module):
 class PairHead(nn.Module):
     """BERT's pooler and its answer whether the second sentence follows the first: W tanh(P x_0 + b) + c.
 
-    Where the first token does not see the whole text, the last or the mean stands for x_0 (`config.pair_pooling`).
+    Where the first token does not see the whole text, another vector stands for x_0 (`config.pair_pooling`).
     """
 
     def __init__(self, config: ModelConfig):
@@ -63,7 +64,7 @@ class PairHead(nn.Module):
         return self.answer(torch.tanh(self.pool(pooled(x_BTD, real_BT, self.where))))
 
 
-class MaskedModel(nn.Module):
+class MaskedModel(nn.Module, FillsMasks):
     """tokens_BT (int64), some of them masks -> logits_BTV of what stands at every place, seen from both sides."""
 
     def __init__(self, config: ModelConfig, vocab_size: int, context: int):

@@ -71,6 +71,10 @@ def test_every_weight_is_reached_by_the_gradient(case: str) -> None:
         without = {name for name in without if not name.startswith("head.")}  # the words' head waits for another run
     elif found.head == "masked" and not found.config.objective.next_sentence:
         without = {name for name in without if not name.startswith("pair_head.")}
+    elif case == "classification gru first":  # the forward units of the first place have no past
+        without -= {"stack.blocks.1.mixer.rnn.weight_hh_l0"}
+    elif found.config.model.cross == "none":  # the last state goes over, not what the final norm gives
+        without -= {"encoder.norm.weight", "encoder.norm.bias"}
     assert not without
 
 
@@ -256,7 +260,7 @@ def test_it_overfits_one_batch(case: str) -> None:
     found.objective.task.config.word_dropout = 0.0
     optimizer = torch.optim.AdamW(found.module.parameters(), lr=0.02, weight_decay=0.0, betas=(0.9, 0.95))
     losses = []
-    for _ in range(150):
+    for _ in range(250):
         loss, _ = found.objective.loss(found.module, each, 0)  # step 0: the weight of a KL term is still zero
         optimizer.zero_grad()
         loss.backward()
@@ -264,10 +268,11 @@ def test_it_overfits_one_batch(case: str) -> None:
         losses.append(loss.item())
         if losses[-1] < 0.02:
             break
-    choices = {"labels": max(2, found.objective.outputs), "masked": 2}.get(found.head, 0)
-    if found.config.objective.kind == "clm" and not found.config.model.plain:
+    choices = 2 if found.config.objective.multi_label else max(2, found.objective.outputs)
+    if found.config.objective.kind == "clm":
         choices = found.objective.task.tokenizer.get_vocab_size()
-    if choices and found.config.objective.kind != "mlm":
+    known = found.config.objective.kind in ("nsp", "classification", "clm")
+    if known and not (found.config.model.plain or found.config.model.embedding_scale):
         assert losses[0] == pytest.approx(math.log(choices), abs=0.4)
     assert losses[-1] < 0.1, (losses[0], losses[-1])
 
