@@ -164,7 +164,7 @@ class ModelConfig(Section):
     @property
     def pair_pooling(self) -> str:
         """Where the answer about a pair of texts is read: at the first token as in BERT where that one sees the whole
-        text. It does not in a one-way network, nor by convolutions alone, nor do the forward units of a recurrent one."""
+        text. It does not in a one-way network nor by convolutions alone, nor do a recurrent layer's forward units."""
         if not self.bidirectional:
             return "last"
         if self.stack()[-1] in ("rnn", "lstm", "gru"):

@@ -91,7 +91,7 @@ class ObjectiveConfig(Section):
         "clm",
         description="clm (next token), mlm, nsp, seq2seq, span, prefix-lm, classification, elbo, or one of a cell",
     )
-    labels: list[str] | None = Field(None, description="classification: the labels in order; found in the data else")
+    labels: Words | None = Field(None, description="classification: the labels in order; found in the data else")
     answer: Literal["softmax", "sigmoid"] = Field(
         "softmax", description="classification: softmax over the labels, or one sigmoid for two of them"
     )
@@ -121,7 +121,7 @@ class LoraConfig(Section):
     rank: int = Field(0, ge=0, le=1024, description="rank of the adapters; 0 for none")
     alpha: float = Field(16.0, gt=0, description="scale of the adapters, divided by the rank")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout inside the adapters")
-    targets: list[str] | None = Field(None, description="names of the layers to adapt; all linear ones where not given")
+    targets: Words | None = Field(None, description="names of the layers to adapt; all linear ones where not given")
 
 
 class TrainConfig(Section):
@@ -168,7 +168,7 @@ class TrainConfig(Section):
         default_factory=list, description="called with each event of the training, registered in a cell"
     )
     loggers: Words = Field(default_factory=list, description="trackers that are told the metrics too")
-    freeze: list[str] | None = Field(
+    freeze: Words | None = Field(
         None, description="parameters that stay as they are, by patterns such as stack.embedding* or stack.blocks.0.*"
     )
     layer_decay: float = Field(
@@ -243,19 +243,25 @@ class RunConfig(Section):
         if goal is None or self.model.kind not in FAMILIES:
             return self
         kind, learns = self.model.kind, self.objective.kind
+        if kind not in goal.kinds:
+            usual = FAMILIES[kind].objective
+            other = "transformer" if "transformer" in goal.kinds else min(goal.kinds - {"huggingface"})
+            raise ValueError(f"{kind} does not learn {learns}. Use objective: {usual}, or model: {other}")
         if self.model.bidirectional and goal.head == "next":
             raise ValueError(
                 f"a network that reads both ways would see the token it is to predict. For {learns} leave out "
                 "bidirectional; or learn objective: mlm"
             )
-        if kind not in goal.kinds:
-            usual = FAMILIES[kind].objective
-            raise ValueError(
-                f"{kind} does not learn {learns}. Use objective: {usual}, or model: {sorted(goal.kinds)[0]}"
-            )
         if self.data.augment.active and goal.data == "stream":
             raise ValueError(
                 f"data.augment changes the texts of a table, and {learns} learns from running text. Leave it out"
+            )
+        if kind == "huggingface" and not self.init_from:
+            raise ValueError("huggingface is a model of the hub or of a folder. Add init_from: hf:NAME_OR_PATH")
+        if kind == "huggingface" and self.objective.kind == "mlm" and self.objective.next_sentence:
+            raise ValueError(
+                "a Hugging Face model learns no next sentence as it is. Leave out next_sentence, or add model: bert, "
+                "which takes a BERT's weights into nbllm's own"
             )
         if self.lora.rank and not self.init_from:
             raise ValueError("lora adapts a model that was trained before. Add init_from: RUN, or lora.rank: 0")

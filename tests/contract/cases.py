@@ -95,8 +95,8 @@ class Made:
         return goal_of(self.config.objective).head
 
 
-def configure(case: str, **more: Any) -> RunConfig:
-    """The configuration of a case."""
+def settings(case: str) -> dict[str, Any]:
+    """What is asked for in a case."""
     first, second = case.split()[:2]
     asked: dict[str, Any] = {"train.context": CONTEXT, "train.batch_size": 4, "tokenizer.kind": "char"}
     if first == "preset":
@@ -107,7 +107,12 @@ def configure(case: str, **more: Any) -> RunConfig:
         asked |= {"objective.kind": first, "model.kind": second}
     tiny = {"layers": LAYERS, "width": WIDTH, "heads": 2, "latent": 4}
     asked |= {f"model.{name}": value for name, value in tiny.items() if name in FAMILIES[kind].fields}
-    config = resolve([("test", {**asked, **CHOICES.get(case, {}), **more})])
+    return {**asked, **CHOICES.get(case, {})}
+
+
+def configure(case: str, **more: Any) -> RunConfig:
+    """The configuration of a case."""
+    config = resolve([("test", {**settings(case), **more})])
     if goal_of(config.objective).head == "labels" and not config.objective.labels:
         config.objective.labels = ["x", "y"] if config.objective.answer == "sigmoid" else ["x", "y", "z"]
     return config
