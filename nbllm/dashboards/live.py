@@ -32,6 +32,7 @@ class Dashboard:
     _of_cell: ClassVar[dict[str, Dashboard]] = {}
 
     def __init__(self, run: Run):
+        tier()  # a wrong $NBLLM_DISPLAY is said before anything is shown
         self.run = run
         self._follower = Follower.of(RunFolder(run.folder).path)
         self._views: list[Any] = []

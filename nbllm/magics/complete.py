@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,19 +31,28 @@ class Offer:
     texts: list[str]
 
 
-def offer(text: str, before: str, names: Mapping[str, Any]) -> Offer | None:
+def offer(above: Sequence[str], before: str, names: Mapping[str, Any]) -> Offer | None:
     """Completions at a place, or None where it is not ours.
 
-    `text` is the cell (or the line alone), `before` the part of the current line before the cursor.
+    `above` are the lines of the cell before the current one, `before` the part of that one before the cursor.
     """
     line = _LINE.match(before)
     if line:
         command = COMMANDS.get(line[1])
         return _in_line(command, line[2], names) if command else None
-    cell = _CELL.match(text)
-    if cell and cell[1] == "train" and before in text.partition("\n")[2]:
-        return _in_body(before)
+    cell = _CELL.match("\n".join(above))
+    if cell and cell[1] in COMMANDS and COMMANDS[cell[1]].cell == COMMANDS["train"].cell:
+        return _in_body(_section_above(above, before) + before.lstrip())
     return None
+
+
+def _section_above(above: Sequence[str], before: str) -> str:
+    """`model: {` for an indented line below `model:`, so that it is completed as what stands in braces."""
+    if not before[:1].isspace():
+        return ""
+    outer = next((line for line in reversed(above) if line.strip() and not line[0].isspace()), "")
+    section = re.fullmatch(r"(\w+):\s*(?:#.*)?", outer)
+    return f"{section[1]}: {{" if section else ""
 
 
 def _in_line(command: Command, rest: str, names: Mapping[str, Any]) -> Offer | None:

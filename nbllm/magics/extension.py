@@ -12,6 +12,7 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMa
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets import TraitError
 
+from nbllm.errors import NbllmError
 from nbllm.magics.complete import offer
 from nbllm.magics.magics import NbllmMagics
 from nbllm.magics.settings import NbLLM
@@ -41,8 +42,11 @@ def _warm() -> None:
     from nbllm import dashboards
     from nbllm.dashboards.tiers import tier
 
-    if tier() == "widget":
-        dashboards.warm()
+    try:
+        if tier() == "widget":
+            dashboards.warm()
+    except NbllmError:
+        pass  # a wrong $NBLLM_DISPLAY is said by the cell that would show something
 
 
 def _settings(shell: InteractiveShell) -> NbLLM:
@@ -90,7 +94,8 @@ def _matcher(names: Mapping[str, Any]) -> Any:
 
     @context_matcher(identifier=_MATCHER, priority=1000)
     def matcher(context: CompletionContext) -> SimpleMatcherResult:
-        found = offer(context.full_text, context.text_until_cursor, names)
+        above = context.full_text.split("\n")[: context.cursor_line]
+        found = offer(above, context.text_until_cursor, names)
         if found is None:
             return SimpleMatcherResult(completions=[])
         return SimpleMatcherResult(

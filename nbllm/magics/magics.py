@@ -14,6 +14,7 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from IPython.display import display
 
 from nbllm.config import resolve
+from nbllm.dashboards.tiers import tier
 from nbllm.errors import RunError
 from nbllm.magics.commands import COMMANDS, help_text
 from nbllm.magics.errors import one_line_errors
@@ -55,7 +56,8 @@ class NbllmMagics(Magics):
         flags = parsed.flags
         layers, data_object = config_layers(parsed, cell or "", names)
         resume = bool(flags.get("resume"))
-        resolve(layers)  # a wrong key or value is said before anything else is looked at
+        resolve(layers)  # a wrong key or value is said before anything else is looked at, as is a wrong $NBLLM_DISPLAY
+        tier()
         if "seeds" in flags:
             return self._series(
                 api.repeat_layers(name, layers, flags["seeds"], **series_arguments("train", line, flags, data_object)),
@@ -73,8 +75,8 @@ class NbllmMagics(Magics):
         display(run.dashboard())
         if flags.get("wait"):
             run.wait()
-        if run.state == "failed":
-            raise RunError(f"Run '{run.name}' failed: {run.error}")
+        if (state := run.state) in ("failed", "lost"):
+            raise RunError(f"Run '{run.name}' {'failed' if state == 'failed' else 'is lost'}: {run.error}")
         return self._quiet(run)
 
     @no_var_expand

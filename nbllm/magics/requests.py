@@ -9,6 +9,7 @@ from nbllm.errors import ConfigError
 from nbllm.magics.commands import Command
 from nbllm.magics.expand import expand_prompt
 from nbllm.magics.parse import Parsed
+from nbllm.store.status import ENDED
 
 
 def run_name(parsed: Parsed) -> str | None:
@@ -69,6 +70,8 @@ def ask(command: Command, parsed: Parsed) -> str:
     if command.name == "set" and not parsed.flags:
         raise ConfigError("There is nothing to set.", f"Write {command.call} NAME lr=1e-3 or steps=2000.")
     run = api.attach(run_name(parsed) or "last")
+    if command.name == "stop" and (state := run.state) in ENDED:
+        return f"{run.name} has ended already ({state})."
     getattr(run, command.name)(**parsed.flags)
     changes = ", ".join(f"{key} {value:g}" for key, value in parsed.flags.items())
     said = {

@@ -81,6 +81,11 @@ def test_body(shell):
     assert complete(shell, "%%llm_train x\nmodel: {lay")[0] == ["model: {layers: "]
     assert complete(shell, "%%llm_train x\ntrain: {optimizer: mu")[0] == ["train: {optimizer: muon"]
     assert complete(shell, "%%llm_train x\nmodel: ls")[0] == ["model: lstm"]
+    assert complete(shell, "%%llm_train x\nmodel:\n  lay")[0] == ["  layers: "]
+    assert complete(shell, "%%llm_train x\nmodel:\n  layers: 2\n  ti")[0] == ["  tied: "]
+    assert "  lr: " not in complete(shell, "%%llm_train x\nmodel:\n  l")[0]
+    assert complete(shell, "%%llm_train x\ntrain:\n  optimizer: mu")[0] == ["  optimizer: muon"]
+    assert complete(shell, "%%llm_train x\ntrain:\n  lr: 1\nmod")[0] == ["model: "]
 
 
 @pytest.mark.parametrize("line", ["%llm_train --model l", "%%llm_train x\nmodel: l"])

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -31,10 +32,23 @@ def test_loading_is_quick_and_light(monkeypatch):
     assert float(seconds) < 0.5
 
 
+def test_a_wrong_display_is_one_line_and_trains_nothing(shell, runs, monkeypatch, capfd):
+    monkeypatch.setenv("NBLLM_DISPLAY", "htm")
+    shell.run_line_magic("reload_ext", "nbllm")
+    for thread in [each for each in threading.enumerate() if each.name == "nbllm-warm"]:
+        thread.join(20)
+    assert "Traceback" not in capfd.readouterr().err
+    ran = run_cell(shell, "%llm_train x --size tiny --steps 2")
+    assert ran.error_lines == ["Error: NBLLM_DISPLAY is 'htm'. Did you mean 'html'?"]
+    assert not (runs / "x").exists()
+
+
 def test_unload_takes_everything_back(shell):
     magics, completer = shell.magics_manager.magics, shell.Completer
     assert {f"llm_{name}" for name in COMMANDS} <= set(magics["line"])
-    assert {name for name in magics["cell"] if name.startswith("llm_")} == {"llm_train", "llm_generate"}
+    cells = {f"llm_{name}" for name, command in COMMANDS.items() if command.cell}
+    assert {name for name in magics["cell"] if name.startswith("llm_")} == cells
+    assert {"llm_train", "llm_generate"} <= cells
     settings = NbLLM.instance()
     run_cell(shell, "%config NbLLM.runs = 'elsewhere'")
     assert os.environ["NBLLM_RUNS"].endswith("elsewhere")

@@ -1,10 +1,17 @@
 """The magics on a real run, in a real shell without a page."""
 
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
 import nbllm
 from nbllm.magics.commands import COMMANDS
+from nbllm.store.folder import RunFolder
 from tests.magics.shell import TEXT, run_cell
 
 QUICK = "--runner inline --size tiny --layers 1 --steps 4 --context 16 --sample-every 0 --probe-every 0"
@@ -48,6 +55,32 @@ def test_a_failed_run_ends_the_cell_with_its_reason(shell, tmp_path):
     assert ran.error is not None
     assert "short" in ran.error_lines[0]
     assert len(ran.error_lines) == 1
+
+
+def test_waiting_for_a_run_whose_worker_dies_ends_the_cell(shell, tmp_path):
+    shell.user_ns["texts"] = TEXT
+    line = (
+        "%llm_train doomed --size tiny --layers 1 --context 16 --steps 1000000 --sample-every 0 --data {{texts}} --wait"
+    )
+
+    def kill() -> None:
+        for _ in range(1200):
+            status = RunFolder(Path(os.environ["NBLLM_RUNS"]) / "doomed").status() if nbllm.runs().size else None
+            if status and status.state == "training":
+                return os.kill(status.worker["pid"], signal.SIGTERM if os.name == "nt" else signal.SIGKILL)
+            time.sleep(0.05)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    ran = run_cell(shell, line)
+    killer.join()
+    assert len(ran.error_lines) == 1
+    assert "Run 'doomed' is lost: The worker of 'doomed' died." in ran.error_lines[0]
+    assert "run.resume()" in ran.error_lines[0]
+
+
+def test_stopping_what_has_ended_says_so(shell, tiny):
+    assert run_cell(shell, "%llm_stop tiny").printed == "tiny has ended already (finished).\n"
 
 
 def test_generate_streams_and_returns(shell, tiny):
