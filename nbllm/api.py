@@ -10,6 +10,9 @@ from nbllm.data.notebook_objects import write_records
 from nbllm.data.preview import Preview
 from nbllm.data.preview import preview as _preview
 from nbllm.handles.compare import Comparison, compare
+from nbllm.handles.export import Exported
+from nbllm.handles.export import export_run as export
+from nbllm.handles.find_lr import LrFinder, find_lr, find_lr_layers
 from nbllm.handles.learning_curve import LearningCurve, learning_curve, learning_curve_layers
 from nbllm.handles.model import Model
 from nbllm.handles.repeat import Repeats, repeat_layers
@@ -20,13 +23,18 @@ from nbllm.runners.doctor import doctor
 
 __all__ = [
     "Comparison",
+    "Exported",
     "LearningCurve",
+    "LrFinder",
     "Model",
     "Repeats",
     "Run",
     "attach",
     "compare",
     "doctor",
+    "export",
+    "find_lr",
+    "find_lr_layers",
     "learning_curve",
     "learning_curve_layers",
     "load",

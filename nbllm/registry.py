@@ -65,7 +65,7 @@ MODELS: Registry[Any] = Registry(
     bert="nbllm.models.encoder:MaskedModel",
     seq2seq="nbllm.models.encoder_decoder:EncoderDecoder",
     vae="nbllm.models.vae:VAE",
-    huggingface="nbllm.models.foreign:load",
+    huggingface="nbllm.models.huggingface.foreign:Foreign",
 )
 OBJECTIVES: Registry[Any] = Registry(
     "objective",
@@ -128,6 +128,7 @@ VIEWS: Registry[Any] = Registry(
     learning_curve_chart="nbllm.plots.spread:learning_chart",
     lr_finder="nbllm.plots.rates:lr_figure",
     lr_finder_picture="nbllm.plots.rates:lr_picture",
+    curve_picture="nbllm.plots.card:curve_picture",
     series_page="nbllm.dashboards.series:page",
     series_display="nbllm.dashboards.series:show",
 )

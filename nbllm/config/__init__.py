@@ -14,7 +14,7 @@ of dotted overrides, of completions, of `--help` and of `config.yaml`.
 """
 
 from nbllm.config.families import FAMILIES, GOALS, Goal, goal_of
-from nbllm.config.layers import Layers, read_settings, resolve
+from nbllm.config.layers import Layers, asked, read_settings, resolve
 from nbllm.config.model import ModelConfig
 from nbllm.config.options import SHORTHAND, Option, options, short_names
 from nbllm.config.presets import PRESETS
@@ -55,6 +55,7 @@ __all__ = [
     "SampleConfig",
     "TokenizerConfig",
     "TrainConfig",
+    "asked",
     "from_yaml",
     "goal_of",
     "options",

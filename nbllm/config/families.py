@@ -86,7 +86,7 @@ FAMILIES: dict[str, Family] = {
         frozenset(_EVERY | _ATTENTION | _RECURRENT | _CONV | _TWO | {"latent"}),
         "elbo",
     ),
-    "huggingface": Family(frozenset({"kind", "options", "dropout"})),
+    "huggingface": Family(frozenset({"kind", "options"})),
 }
 
 

@@ -57,6 +57,11 @@ def resolve(layers: Layers, settings: Layers = ()) -> RunConfig:
     return validate(_nest(merged), "the configuration", {**from_where, **origin})
 
 
+def asked(layers: Layers) -> dict[str, Any]:
+    """What the layers say together, by dotted key, before any default is filled in."""
+    return _merge(layers)[0]
+
+
 def _merge(layers: Layers) -> tuple[dict[str, Any], dict[str, str]]:
     """The layers as one flat dict, and where each key stands. One key with two values in body and line is refused."""
     leaves = short_names()

@@ -28,6 +28,7 @@ from nbllm.registry import TOKENIZERS
 
 UNKNOWN = "<unk>"
 END = "<eos>"
+_OTHERS = {"<cls>": ("<s>",), "<sep>": ("</s>",)}
 MAX_FILE = 512 << 20  # bytes of a tokenizer.json
 LONGEST_PIECE = 48  # bytes of a bpe token, so that a row of dashes is not one
 
@@ -39,8 +40,7 @@ def train(config: TokenizerConfig, texts: Iterable[str], special: Sequence[str] 
         tokenizer = load(Path(config.kind))
     else:
         tokenizer = TOKENIZERS.get(config.kind)(config, iter(texts))
-    names = ((token, f"[{token.strip('<>').upper()}]") for token in special)
-    new = [each[0] for each in names if all(tokenizer.token_to_id(name) is None for name in each)]
+    new = [token for token in special if special_id(tokenizer, token) is None]
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in new])
     return tokenizer
 
@@ -61,10 +61,36 @@ def load(path: Path | str) -> Tokenizer:
         raise DataError(
             f"{path} is no tokenizer file: {one_line(error)[:120]}.", "Give the tokenizer.json that `tokenizers` saved."
         ) from None
+    return adopt(tokenizer)
+
+
+def adopt(tokenizer: Tokenizer) -> Tokenizer:
+    """A tokenizer of another's, so that it treats texts as ours do: whole, and special tokens in them as text."""
     tokenizer.no_truncation()
     tokenizer.no_padding()
     tokenizer.encode_special_tokens = True
     return tokenizer
+
+
+def special_id(tokenizer: Tokenizer, name: str) -> int | None:
+    """Id of a special token of ours (<pad>, <cls>, <sep>, <mask>, <hidden-0>), also by the names that BERT, RoBERTa and
+    T5 have for it; None where there is none."""
+    others = _OTHERS.get(name, ())
+    if name.startswith("<hidden-"):
+        others = (f"<extra_id_{name[8:-1]}>",)
+    found = (tokenizer.token_to_id(each) for each in (name, f"[{name.strip('<>').upper()}]", *others))
+    return next((i for i in found if i is not None), None)
+
+
+def source_frame(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
+    """The ids before and behind a source that is to be answered: those that the tokenizer itself puts around a text, or
+    the end of the text where it puts none."""
+    plain = tokenizer.encode("a", add_special_tokens=False).ids
+    framed = tokenizer.encode("a", add_special_tokens=True).ids
+    for start in range(len(framed) - len(plain) + 1):
+        if framed[start : start + len(plain)] == plain and len(framed) > len(plain):
+            return framed[:start], framed[start + len(plain) :]
+    return [], [end_id(tokenizer) or 0]
 
 
 def end_id(tokenizer: Tokenizer) -> int | None:

@@ -17,7 +17,6 @@ from nbllm.generation.reader import LatentReader, Reader, TargetReader, TextRead
 from nbllm.models.answers import FillsMasks, GivesLabels, WritesTarget
 from nbllm.models.vae import VAE
 
-
 ANSWERS = " → "
 
 

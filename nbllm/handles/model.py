@@ -185,8 +185,8 @@ class Model:
         """Write the model as `transformers` loads it with no nbllm installed, and a model card. What has no standard
         home there is written as `nbllm.load(folder)` reads it, and a warning says why.
 
-        `license` goes into the card. `push` also uploads the folder to that repository of the hub (me/my-model), private
-        unless `public`.
+        `license` goes into the card. `push` also uploads the folder to that repository of the hub, as me/my-model,
+        private unless `public`.
         """
         from nbllm.handles.export import export
 

@@ -170,9 +170,18 @@ class Run:
         """The live dashboard, to be displayed."""
         return VIEWS.get("dashboard")(self)
 
-    def export(self, folder: str | Path, step: int | None = None) -> Path:
-        """Write the model as `transformers` loads it, with no nbllm needed."""
-        return self.load(step).export(folder)
+    def export(
+        self,
+        folder: str | Path,
+        step: int | None = None,
+        *,
+        license: str | None = None,
+        push: str | None = None,
+        public: bool = False,
+    ) -> Path:
+        """Write the model of the latest checkpoint, or of the one at `step`, as `transformers` loads it with no nbllm
+        installed, with a model card. See `Model.export`."""
+        return self.load(step).export(folder, license=license, push=push, public=public)
 
     def rename(self, name: str) -> Run:
         """Give the run another name. RunError while it is at work, or where the name is taken."""

@@ -10,6 +10,7 @@ from nbllm.config import Layers, RunConfig
 from nbllm.errors import NbllmError, RunError
 from nbllm.handles.model import Model
 from nbllm.handles.run import Run, start
+from nbllm.models.huggingface import source
 from nbllm.runners import pieces, plan
 from nbllm.store import archive
 from nbllm.store.files import read_json
@@ -115,8 +116,22 @@ def attach(name: str | Path = "last") -> Run:
     return Run(find_run(name).path)
 
 
-def load(name: str | Path, step: int | None = None) -> Model:
-    """The model of a run, by name or folder, from its latest checkpoint or the one at `step`."""
+def load(
+    name: str | Path, step: int | None = None, *, allow_download: bool = False, objective: str | None = None
+) -> Model:
+    """The model of a run, by name or folder, from its latest checkpoint or the one at `step`; of an exported folder; or
+    of Hugging Face, as hf:NAME_OR_PATH.
+
+    A model of the hub that is not on this machine is fetched where `allow_download` says so. `objective` says what a
+    Hugging Face model is used for, where its class does not: clm, mlm, seq2seq or classification.
+    """
+    if source.is_hugging_face(name):
+        return Model.from_hugging_face(str(name), allow_download=allow_download, objective=objective)
+    folder = Path(name).expanduser()
+    if (folder / "model.safetensors").is_file() and (folder / "config.yaml").is_file():
+        return Model.from_folder(folder.absolute())
+    if (folder / "config.json").is_file() and not (folder / "config.yaml").is_file():
+        return Model.from_hugging_face(f"hf:{folder}", objective=objective)
     return attach(name).load(step)
 
 
@@ -175,6 +190,8 @@ def _row(folder: RunFolder) -> list[Any]:
         try:
             config = RunConfig.from_yaml(folder.config.read_text(encoding="utf-8"), folder.name)
             model = f"{config.model.kind} {config.model.layers}x{config.model.width}"
+            if config.model.kind == "huggingface":
+                model = str(config.init_from)
         except (
             NbllmError,
             UnicodeDecodeError,

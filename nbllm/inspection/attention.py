@@ -15,6 +15,7 @@ from torch import nn
 
 from nbllm.errors import ModelError
 from nbllm.inspection.capture import inputs, run
+from nbllm.models.answers import ShowsAttention, WritesTarget
 from nbllm.models.encoder_decoder import EncoderDecoder
 from nbllm.models.evaluating import evaluating
 from nbllm.models.mixers.attention import Attention
@@ -82,7 +83,8 @@ def attention_maps(module: nn.Module, tokenizer: Tokenizer, text: str, *, contex
     """The maps of a text, cut to the model's context. Raises ModelError for no text or a model without attention."""
     from nbllm.data.tokenizers import token_strings
 
-    ids = tokenizer.encode(text, add_special_tokens=False).ids[:context]
+    # A model of transformers never saw a text without the tokens that its tokenizer puts around it.
+    ids = tokenizer.encode(text, add_special_tokens=isinstance(module, ShowsAttention)).ids[:context]
     if not ids:
         raise ModelError("There is no text to look at.", 'Give some, as in .attention("To be, or not").')
     weights = attention(module, torch.tensor([ids], device=device_of(module)))[:, 0]
@@ -110,6 +112,9 @@ def attention(module: nn.Module, tokens_BT: torch.Tensor) -> torch.Tensor:
 
     Raises ModelError where the model has no attention.
     """
+    if isinstance(module, ShowsAttention):
+        with torch.no_grad(), evaluating(module):
+            return module.attention(tokens_BT).float()
     mixers = attention_layers(module)
     if not mixers:
         raise ModelError(
@@ -124,17 +129,36 @@ def attention(module: nn.Module, tokens_BT: torch.Tensor) -> torch.Tensor:
     return torch.stack(maps)
 
 
+def shows_attention(module: nn.Module) -> bool:
+    """Whether the module has attention weights to show for a text."""
+    return isinstance(module, ShowsAttention) or bool(attention_layers(module))
+
+
 def attention_layers(module: nn.Module) -> list[Attention]:
     """The self-attention mixers that read a text, lowest first: those of an encoder where there are two stacks."""
     part = getattr(module, "encoder", module)
     return [each for each in part.modules() if isinstance(each, Attention)]
 
 
-def cross_attention(module: EncoderDecoder, source_BS: torch.Tensor, target_BT: torch.Tensor) -> torch.Tensor:
+def looks_at_source(module: nn.Module) -> bool:
+    """Whether the module is a decoder with attention to a source."""
+    if isinstance(module, EncoderDecoder):
+        return bool(module.decoder.crosses())
+    return isinstance(module, ShowsAttention) and isinstance(module, WritesTarget)
+
+
+def cross_attention(module: nn.Module, source_BS: torch.Tensor, target_BT: torch.Tensor) -> torch.Tensor:
     """The weights with which each layer of a decoder looks at the source: float32 (L, B, H, T, S).
 
     Raises ModelError where the decoder looks at nothing.
     """
+    if isinstance(module, ShowsAttention):
+        with torch.no_grad(), evaluating(module):
+            maps_LBHTS = module.cross_attention(source_BS, target_BT)
+        if maps_LBHTS is not None:
+            return maps_LBHTS.float()
+    if not isinstance(module, EncoderDecoder):
+        raise ModelError(f"A {type(module).__name__} looks at no source.", "Use a model of kind seq2seq.")
     mixers = module.decoder.crosses()
     if not mixers:
         raise ModelError("This decoder has only its encoder's last state to go by.", "Train with model.cross: dot")

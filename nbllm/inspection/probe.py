@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from nbllm.inspection.attention import attention, attention_layers, cross_attention, device_of
+from nbllm.inspection.attention import attention, cross_attention, device_of, looks_at_source, shows_attention
 from nbllm.inspection.gates import gates, recurrent_layers
-from nbllm.models.encoder_decoder import EncoderDecoder
 from nbllm.models.mixers.gru import GRU
 from nbllm.models.mixers.lstm import LSTM
 
@@ -30,10 +29,10 @@ def probe(module: nn.Module, ids: Sequence[int], target: Sequence[int] = ()) -> 
     device = device_of(module)
     tokens_BT = torch.tensor([list(ids[:MAX_TOKENS])], device=device)
     maps: dict[str, np.ndarray] = {}
-    if isinstance(module, EncoderDecoder) and module.decoder.crosses() and target:
+    if looks_at_source(module) and target:
         target_BT = torch.tensor([list(target[:MAX_TOKENS])], device=device)
         maps["attention"] = cross_attention(module, tokens_BT, target_BT)[:, 0].to("cpu", torch.float16).numpy()
-    elif attention_layers(module):
+    elif shows_attention(module):
         maps["attention"] = attention(module, tokens_BT)[:, 0].to("cpu", torch.float16).numpy()
     if recurrent_layers(module):
         found = gates(module, tokens_BT)

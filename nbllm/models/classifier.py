@@ -1,7 +1,7 @@
 """A classifier: any stack, its answer pooled to one vector a text, and a matrix to the labels.
 
-An encoder of kind bert has the layer between them that its layout in transformers has, and a one-way Transformer no bias
-in the matrix, as its own has none there; see `huggingface`.
+An encoder of kind bert has the layer between them that its layout in transformers has, and a one-way Transformer no
+bias in the matrix, as its own has none there; see `huggingface`.
 
 B batch, T tokens, D width, L labels.
 """
@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from nbllm.config import ModelConfig
+from nbllm.models.answers import GivesLabels
 from nbllm.models.norm import norm
 from nbllm.models.stack import Stack
 
@@ -34,7 +35,7 @@ class Pooler(nn.Module):
         return torch.tanh(x_BD) if self.norm is None else self.norm(F.gelu(x_BD))
 
 
-class Classifier(nn.Module):
+class Classifier(nn.Module, GivesLabels):
     """tokens_BT (int64) -> logits_BL: for a softmax over the labels, or a sigmoid each."""
 
     def __init__(self, config: ModelConfig, vocab_size: int, context: int, outputs: int):

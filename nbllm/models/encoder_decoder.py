@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from nbllm.config import ModelConfig
+from nbllm.models.answers import WritesTarget
 from nbllm.models.blocks import BlockState
 from nbllm.models.mixers.base import Memory
 from nbllm.models.mixers.lstm import LSTMState
@@ -46,7 +47,7 @@ class Bridge(nn.Module):
         return LSTMState(*made) if self.parts == 2 else made[0]
 
 
-class EncoderDecoder(nn.Module):
+class EncoderDecoder(nn.Module, WritesTarget):
     """source_BS and target_BT (int64) -> logits_BTV of the token after each target token."""
 
     def __init__(

@@ -51,12 +51,10 @@ class Task:
         return end_id(self.tokenizer) or 0
 
     def token(self, name: str) -> int | None:
-        """Id of a special token of ours, or of BERT's name for it; None where the tokenizer has none."""
-        for each in (name, f"[{name.strip('<>').upper()}]"):
-            found = self.tokenizer.token_to_id(each)
-            if found is not None:
-                return int(found)
-        return None
+        """Id of a special token of ours, or of another's name for it; None where the tokenizer has none."""
+        from nbllm.data.tokenizers import special_id
+
+        return special_id(self.tokenizer, name)
 
 
 class Objective(ABC):

@@ -35,15 +35,17 @@ class Translate(Objective):
     def __init__(self, task: Task):
         super().__init__(task)
         self.target_tokenizer = task.target_tokenizer or task.tokenizer
-        from nbllm.data.tokenizers import end_id
+        from nbllm.data.tokenizers import end_id, source_frame
 
         self.target_end = end_id(self.target_tokenizer) or 0
+        self.before, self.behind = source_frame(task.tokenizer)
+        self.most = task.context - len(self.before) - len(self.behind)
 
     def encode(self, rows: Sequence[Row]) -> list[Example | None]:
         """source and target without their ends, cut to the contexts; None where either is empty."""
         sources = self.task.tokenizer.encode_batch([row["source"] for row in rows], add_special_tokens=False)
         targets = self.target_tokenizer.encode_batch([row["target"] for row in rows], add_special_tokens=False)
-        most, most_target = self.task.context - 1, (self.task.target_context or self.task.context) - 1
+        most, most_target = self.most, (self.task.target_context or self.task.context) - 1
         found: list[Example | None] = []
         for source, target in zip(sources, targets, strict=True):
             self.cut += len(source.ids) > most or len(target.ids) > most_target
@@ -59,7 +61,7 @@ class Translate(Objective):
 
     def collate(self, examples: Any, rng: np.random.Generator) -> Batch:
         """source_BS and real_BS; inputs_BT, the target behind its beginning; targets_BT, the target and its end."""
-        source, real = padded([np.append(e["source"], self.task.end) for e in examples], self.task.end)
+        source, real = padded([self._framed(e["source"]) for e in examples], self.task.end)
         inputs, _ = padded([np.append([self.target_end], e["target"]) for e in examples], self.target_end)
         targets, _ = padded([np.append(e["target"], self.target_end) for e in examples], IGNORED)
         batch = {"source": source, "real": real, "inputs": inputs, "targets": targets}
@@ -96,6 +98,9 @@ class Translate(Objective):
         bits = loss / math.log(2) * tokens_per_byte
         return {"bits_per_byte": bits, "perplexity": math.exp(min(loss, 700.0)), **measures}
 
+    def _framed(self, source: np.ndarray) -> np.ndarray:
+        return np.array([*self.before, *source[: self.most], *self.behind])
+
     def _own_inputs(self, module: nn.Module, batch: Batch, share: float) -> Batch:
         """The batch with some target tokens that the decoder reads replaced by the model's own answers."""
         with torch.no_grad():
@@ -116,7 +121,7 @@ class SpanCorruption(Translate):
 
     def __init__(self, task: Task):
         super().__init__(task)
-        found = [task.tokenizer.token_to_id(name) for name in self.special_tokens]
+        found = [task.token(name) for name in self.special_tokens]
         self.sentinels = [i for i in found if i is not None]
 
     def collate(self, examples: Any, rng: np.random.Generator) -> Batch:

@@ -18,7 +18,7 @@ from nbllm.errors import ConfigError
 from nbllm.inspection import probe as inspection
 from nbllm.models import estimate
 from nbllm.objectives.base import Batch, Objective, to_device
-from nbllm.objectives.make import make, module_for, recipe
+from nbllm.objectives.make import make, recipe
 from nbllm.runners import initial
 from nbllm.runners.corpus import Corpus, open_corpus
 from nbllm.runners.machine import memory_limit
@@ -43,6 +43,7 @@ def prepare(folder: RunFolder, config: RunConfig, reporter: Reporter) -> dict[st
         reporter.update(message=message, progress=share)
 
     base, cache = _places(folder, config)
+    initial.fetch(folder, config)
     parent = initial.tokenizer_of(folder)
     report = data_prepare.prepare(config, base, folder.path, cache, progress, recipe(config), parent)
     report["complete"] = True
@@ -72,9 +73,9 @@ def assemble(folder: RunFolder, config: RunConfig, device: torch.device, report:
     check_memory(config, device, objective.task.tokenizer.get_vocab_size())
     if hasattr(objective, "balance"):
         objective.balance([report.get("label_counts", {}).get(label, 0) for label in objective.task.labels])
-    module = module_for(config, objective)
-    if config.init_from:
-        _record_parent(folder, initial.put(folder, config, module))
+    module, parent = initial.begin(folder, config, objective)
+    if parent:
+        _record_parent(folder, parent)
     if settings.freeze:
         freeze(module, settings.freeze)
     module = module.to(device)

@@ -1,5 +1,5 @@
 """Weights to start from: what `init_from` names is brought into the run folder when the run is made, so that it stands
-alone, and put into the fresh module by the worker.
+alone, and put into the fresh module by the worker. Models of Hugging Face are in `hub`.
 
     init/  parent.json  model.safetensors  config.yaml  tokenizer.json
 """
@@ -9,15 +9,22 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nbllm.config import FAMILIES, Layers, RunConfig, goal_of
+from nbllm.config import FAMILIES, Layers, RunConfig, asked, goal_of
 from nbllm.errors import NbllmError, RunError
+from nbllm.models.huggingface import source
+from nbllm.runners import hub
 from nbllm.store.files import read_json, write_json
 from nbllm.store.folder import RunFolder, find_run
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nbllm.objectives.base import Objective
+
 FOLDER = "init"
-HUGGING_FACE = "hf:"
+_BROUGHT = ("config.yaml", "tokenizer.json", "target_tokenizer.json", "model.safetensors", hub.SETTINGS)
 # What a child takes over from its parent's network where nothing is said; the rest follows from its own objective.
 _OWN = ("kind", "pool", "options", "plain")
 
@@ -47,6 +54,8 @@ def parent_layer(init_from: str, asked_kind: str | None) -> dict[str, Any]:
     }
     if config.model.kind == "seq2seq" and kind != "seq2seq":
         taken["model.layers"] = len(config.model.two_stacks()[0])
+    if kind == "huggingface":
+        taken |= {**hub.GENTLE, "objective.kind": config.objective.kind}
     return {"model.kind": kind, **taken, "train.context": config.train.context}
 
 
@@ -57,9 +66,21 @@ def parent_config(parent: RunFolder) -> RunConfig:
     return RunConfig.from_yaml(place.read_text(encoding="utf-8"), f"config.yaml of '{parent.name}'")
 
 
-def bring(init_from: str, folder: Path) -> None:
-    """Copy (or link) the parent's latest weights, tokenizer and configuration into a new run folder."""
-    parent = parent_of(init_from)
+def check(config: RunConfig) -> None:
+    """ConfigError or ModelError for what can be known of a model of Hugging Face before a worker has it."""
+    if source.is_hugging_face(config.init_from):
+        hub.check(config)
+
+
+def bring(config: RunConfig, folder: Path) -> None:
+    """Copy (or link) the parent's latest weights, tokenizer and configuration into a new run folder. A model of Hugging
+    Face is left where it is: the worker reads it there once."""
+    if config.init_from is None:
+        return
+    if source.is_hugging_face(config.init_from):
+        hub.agree(config)
+        return
+    parent = parent_of(config.init_from)
     for _ in range(3):  # the parent may still train, and thin its checkpoints at this moment
         step = parent.checkpoint_steps()[-1]
         target = folder / FOLDER
@@ -67,7 +88,7 @@ def bring(init_from: str, folder: Path) -> None:
         target.mkdir()
         try:
             place = parent.checkpoint(step)
-            for name in ("config.yaml", "tokenizer.json", "target_tokenizer.json", "model.safetensors"):
+            for name in _BROUGHT:
                 if (place / name).is_file():
                     _bring(place / name, target / name)
             best = read_json(place / "state.json", {}).get("val_loss")
@@ -84,39 +105,100 @@ def tokenizer_of(folder: RunFolder) -> Path | None:
     return path if path.is_file() else None
 
 
-def put(folder: RunFolder, config: RunConfig, module: Any) -> dict[str, Any]:
-    """Put the parent's weights into the module; what was taken, for environment.json."""
+def fetch(folder: RunFolder, config: RunConfig) -> None:
+    """What the data's preparation needs of a model of Hugging Face: its tokenizer."""
+    if source.is_hugging_face(config.init_from):
+        hub.fetch(folder, config)
+
+
+def begin(folder: RunFolder, config: RunConfig, objective: Objective) -> tuple[nn.Module, dict[str, Any]]:
+    """The module as it is before its first step, with the parent's weights and with adapters where they are asked for;
+    and what was taken, for environment.json."""
+    from nbllm.training import lora
+
+    foreign = config.model.kind == "huggingface"
+    from_hub = source.is_hugging_face(config.init_from)
+    goes_on = bool(folder.checkpoint_steps())  # its own weights come: the parent's are not needed any more
+    about: dict[str, Any] = {}
+    module: nn.Module
+    if foreign and from_hub and not (goes_on and (folder.path / hub.SETTINGS).is_file()):
+        module, fresh = hub.begin(folder, config, objective)
+        about = _told(folder, config, sum(1 for _ in module.parameters()) - len(fresh), fresh)
+    else:
+        if foreign and not from_hub:
+            _inherit(folder, config, objective)
+        module = module_of(folder.path, config, objective)
+        if config.init_from and not goes_on:
+            about = _put(folder, config, module)
+    if config.lora.rank:
+        layers = lora.inject(module, config.lora, about.get("fresh", []))
+        print(f"lora: {len(layers)} layers adapted, {lora.trained(module):,} parameters learn", flush=True)
+    return module, about
+
+
+def module_of(place: Path, config: RunConfig, objective: Objective) -> nn.Module:
+    """The module that a configuration describes, with fresh weights; that of a Hugging Face model by the file beside it
+    in the run's folder or the checkpoint's."""
+    if config.model.kind == "huggingface":
+        return hub.rebuild(place, config, objective)
+    from nbllm.objectives.make import module_for
+
+    return module_for(config, objective)
+
+
+def _put(folder: RunFolder, config: RunConfig, module: nn.Module) -> dict[str, Any]:
+    """Put the parent's weights into the module; what was taken."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    from nbllm.training import lora
     from nbllm.training.transfer import transfer
 
     place = folder.path / FOLDER
     about = read_json(place / "parent.json", {})
-    try:
-        parent = RunConfig.from_yaml((place / "config.yaml").read_text(encoding="utf-8"), str(place / "config.yaml"))
-        tensors = load_file(place / "model.safetensors")
-    except (OSError, SafetensorError, NbllmError) as error:
-        raise RunError(f"The weights to start from in {place} are damaged ({error}).", "Train it anew.") from None
-    done = transfer(module, tensors, f"'{about.get('name', config.init_from)}'", goal_of(parent.objective).head)
-    print(f"from {about.get('name')}, step {about.get('step')}: {done}", flush=True)
-    about["objective"] = parent.objective.kind
+    name = str(about.get("name", config.init_from))
+    if source.is_hugging_face(config.init_from):
+        tensors, head = hub.weights(folder, config)
+    else:
+        where = str(place / "config.yaml")
+        try:
+            parent = RunConfig.from_yaml((place / "config.yaml").read_text(encoding="utf-8"), where)
+            tensors = lora.merged(load_file(place / "model.safetensors"), parent.lora)
+        except (OSError, SafetensorError, NbllmError) as error:
+            raise RunError(f"The weights to start from in {place} are damaged ({error}).", "Train it anew.") from None
+        head = goal_of(parent.objective).head
+        about["objective"] = parent.objective.kind
+    done = transfer(module, tensors, f"'{name}'", head)
+    print(f"from {name}, step {about.get('step')}: {done}", flush=True)
     return {**about, "tensors_taken": len(done.taken), "fresh": done.fresh, "parameters_taken": done.parameters}
+
+
+def _told(folder: RunFolder, config: RunConfig, taken: int, fresh: list[str]) -> dict[str, Any]:
+    about = read_json(folder.path / FOLDER / "parent.json", {})
+    said = f"; fresh: {', '.join(fresh[:6])}{' ...' if len(fresh) > 6 else ''}" if fresh else ""
+    print(f"from {config.init_from}: {taken} of {taken + len(fresh)} tensors taken{said}", flush=True)
+    return {**about, "tensors_taken": taken, "fresh": fresh}
+
+
+def _inherit(folder: RunFolder, config: RunConfig, objective: Objective) -> None:
+    """The configuration of a parent's model, with the head of this run."""
+    from nbllm.models.huggingface.load import settings_of
+
+    if (folder.path / hub.SETTINGS).is_file():
+        return
+    module = hub.rebuild(folder.path / FOLDER, config, objective)
+    write_json(folder.path / hub.SETTINGS, settings_of(module))
 
 
 def with_parent(layers: Layers, settings: Layers) -> Layers:
     """The layers, on top of what the parent that they name sets."""
-    asked: dict[str, Any] = {}
-    for _, layer in (*settings, *layers):
-        for key in ("init_from", "model.kind", "model"):
-            if key in layer and layer[key] is not None:
-                asked[key] = layer[key]
-    name = asked.get("init_from")
-    if not name or str(name).startswith(HUGGING_FACE):
+    said = {**asked(settings), **asked(layers)}
+    name = said.get("init_from")
+    if not name:
         return layers
-    model = asked.get("model")
-    kind = asked.get("model.kind") or (model.get("kind") if isinstance(model, dict) else model)
-    return [(f"parent {name}", parent_layer(str(name), kind)), *layers]
+    if source.is_hugging_face(name):
+        return [(f"model {name}", hub.layer(str(name), said)), *layers]
+    return [(f"parent {name}", parent_layer(str(name), said.get("model.kind"))), *layers]
 
 
 def _bring(source: Path, target: Path) -> None:

@@ -76,6 +76,7 @@ def check(config: RunConfig, records: Any = None) -> None:
         rows.check_rows(config.data, roles, Path.cwd())
     elif records is None:
         sources.check_source(config.data, Path.cwd())
+    initial.check(config)
     check_memory(config)
 
 
@@ -84,8 +85,7 @@ def fill(made: RunFolder, config: RunConfig, records: Any = None, command: str =
     made.data.mkdir()
     if records is not None:
         write_object(records, made.path / RECORDS, config.data, goal_of(config.objective).columns)
-    if config.init_from and not config.init_from.startswith(initial.HUGGING_FACE):
-        initial.bring(config.init_from, made.path)
+    initial.bring(config, made.path)
     write_text(made.config, config.to_yaml())
     write_json(made.environment, environment(config, command))
 

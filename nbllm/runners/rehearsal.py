@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from nbllm.config import RunConfig
 from nbllm.errors import RunError
 from nbllm.runners import pieces, plan
+from nbllm.runners.hub import SETTINGS
 from nbllm.runners.initial import FOLDER as INIT
 from nbllm.runners.machine import pick_device, share_cores
 from nbllm.store.folder import RunFolder, user_folder
@@ -52,7 +53,7 @@ def rehearse_run(run: RunFolder, config: RunConfig, say: Say = lambda line: None
         for part in (run.data, run.path / INIT):
             if part.is_dir():
                 shutil.copytree(part, folder.path / part.name, copy_function=_bring)
-        for path in (*run.path.glob("*tokenizer.json"), run.config, run.environment):
+        for path in (*run.path.glob("*tokenizer.json"), *run.path.glob(SETTINGS), run.config, run.environment):
             shutil.copyfile(path, folder.path / path.name)
         training = _assemble(folder, config, say)
         _load(run, training)

@@ -6,6 +6,7 @@ import shutil
 import time
 
 from nbllm.config import RunConfig
+from nbllm.runners import hub
 from nbllm.store.events import EventWriter
 from nbllm.store.files import read_json
 from nbllm.store.folder import RunFolder
@@ -46,6 +47,7 @@ class Saver:
             "config.yaml": self._folder.config,
             "tokenizer.json": self._folder.tokenizer,
             "target_tokenizer.json": self._folder.path / "target_tokenizer.json",
+            hub.SETTINGS: self._folder.path / hub.SETTINGS,
         }
         try:
             for log in self._logs:

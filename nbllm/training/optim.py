@@ -146,8 +146,9 @@ class Optimizers:
 
 
 def is_hidden_matrix(name: str, parameter: Tensor) -> bool:
-    """Whether Muon takes it: a matrix inside the stack of blocks, not an embedding, a head or a recurrent weight."""
-    outside = ("embedding", "head", "weight_hh", "weight_ih")
+    """Whether Muon takes it: a matrix inside the stack of blocks, not an embedding, a head, an adapter or a recurrent
+    weight."""
+    outside = ("embed", "wte", "wpe", "shared", "head", "classifier", "score", "lora_", "weight_hh", "weight_ih")
     return parameter.ndim == 2 and min(parameter.shape) > 1 and not any(part in name for part in outside)
 
 

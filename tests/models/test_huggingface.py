@@ -1,32 +1,68 @@
-"""Our decoder is transformers' Qwen3 or Llama: the same logits from the same weights, in memory and from a folder."""
+"""Our networks are transformers' own: the same logits from the same weights, both ways, or a plain reason why not."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-from types import ModuleType
+import importlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers.models.llama import modeling_llama
-from transformers.models.qwen3 import modeling_qwen3
+import transformers
+from transformers import AutoConfig
 
-from nbllm.config import ModelConfig
-from nbllm.errors import ModelError
-from nbllm.models import huggingface
-from nbllm.models.language_model import LanguageModel
+from nbllm.config import ModelConfig, resolve
+from nbllm.models.estimate import Shape
+from nbllm.models.factory import Sizes, build
+from nbllm.models.huggingface.export import weights
+from nbllm.models.huggingface.layouts import NoLayout, layout
+from nbllm.models.huggingface.names import to_ours
+from nbllm.models.huggingface.settings import ours
 
-V, T = 23, 20
-CONFIGS: dict[str, dict[str, Any]] = {
-    "qwen3": {"layers": 2, "width": 24, "heads": 3, "rope_base": 5000.0},
-    "qwen3-grouped-untied": {"layers": 2, "width": 24, "heads": 4, "kv_heads": 2, "head_width": 8, "tied": False},
-    "llama": {"layers": 2, "width": 24, "heads": 2, "qk_norm": False},
-    "llama-grouped-untied": {"layers": 2, "width": 32, "heads": 4, "kv_heads": 1, "qk_norm": False, "tied": False},
-}
+V, T, S, LABELS = 23, 12, 9, 3
+SMALL: dict[str, Any] = {"model.layers": 2, "model.width": 24, "model.heads": 3}
+BERT: dict[str, Any] = {"preset": "bert", "model.dropout": 0}
+CLASSES: dict[str, Any] = {"objective.kind": "classification"}
+# Settings of a run, and the class of transformers that computes its network.
+CASES: dict[str, tuple[dict[str, Any], str]] = {
+    "qwen3": ({"model.rope_base": 5000}, "Qwen3ForCausalLM"),
+    "qwen3, grouped, untied, window": (
+        {"model.heads": 4, "kv_heads": 2, "head_width": 8, "tied": False, "window": 5, "activation": "geglu",
+         "norm_eps": 1e-3},
+        "Qwen3ForCausalLM",
+    ),
+    "llama": ({"model.heads": 2, "qk_norm": False}, "LlamaForCausalLM"),
+    "llama, grouped, biases": (
+        {"model.heads": 6, "kv_heads": 2, "qk_norm": False, "model.bias": True, "tied": False}, "LlamaForCausalLM"
+    ),
+    "mistral by its window": ({"model.heads": 2, "qk_norm": False, "window": 4}, "MistralForCausalLM"),
+    "mistral by its heads": ({"qk_norm": False, "head_width": 10}, "MistralForCausalLM"),
+    "gpt2": ({"preset": "gpt2"}, "GPT2LMHeadModel"),
+    "gpt2, untied, relu": ({"preset": "gpt2", "tied": False, "activation": "relu", "mlp_width": 40}, "GPT2LMHeadModel"),
+    "bert": ({**BERT, "next_sentence": False}, "BertForMaskedLM"),
+    "bert, untied": ({**BERT, "next_sentence": False, "tied": False}, "BertForMaskedLM"),
+    "bert with pairs": (BERT, "BertForPreTraining"),
+    "modernbert": ({"model": "bert"}, "ModernBertForMaskedLM"),
+    "modernbert, untied, biases": ({"model.kind": "bert", "tied": False, "model.bias": True}, "ModernBertForMaskedLM"),
+    "qwen3 labels": ({**CLASSES, "bidirectional": False}, "Qwen3ForSequenceClassification"),
+    "gpt2 labels": ({**CLASSES, "preset": "gpt2", "bidirectional": False}, "GPT2ForSequenceClassification"),
+    "bert labels": ({**BERT, **CLASSES, "next_sentence": False}, "BertForSequenceClassification"),
+    "modernbert labels": ({**CLASSES, "model": "bert"}, "ModernBertForSequenceClassification"),
+    "modernbert labels, first": (
+        {**CLASSES, "model.kind": "bert", "pool": "first"}, "ModernBertForSequenceClassification"
+    ),
+    "mbart": ({"model": "seq2seq"}, "MBartForConditionalGeneration"),
+    "mbart, untied, scaled, uneven": (
+        {"model.kind": "seq2seq", "tied": False, "embedding_scale": True, "encoder": "attention",
+         "decoder": "3*attention"},
+        "MBartForConditionalGeneration",
+    ),
+    "bart": ({"model.kind": "seq2seq", "norm_place": "after"}, "BartForConditionalGeneration"),
+    "marian": ({"preset": "vanilla-2017", "model.dropout": 0}, "MarianMTModel"),
+    "pegasus": (
+        {"model.kind": "seq2seq", "positions": "sinusoidal", "embedding_norm": False}, "PegasusForConditionalGeneration"
+    ),
+}  # fmt: skip
 
 
 class Float64Torch:
@@ -36,114 +72,195 @@ class Float64Torch:
     """
 
     float32 = float = torch.float64
+    FloatTensor = staticmethod(torch.DoubleTensor)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(torch, name)
 
 
-@pytest.fixture(params=CONFIGS)
-def config(request: pytest.FixtureRequest) -> ModelConfig:
-    torch.set_num_threads(1)
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
     torch.manual_seed(0)
-    return ModelConfig(**CONFIGS[request.param])
 
 
-def trained(config: ModelConfig, dtype: torch.dtype) -> LanguageModel:
-    module = LanguageModel(config, V, T).to(dtype).eval()
-    for parameter in module.parameters():
-        parameter.data = torch.randn_like(parameter) * 0.3 + 0.1
-    return module
+@pytest.fixture
+def wide(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Their code of a class computes in float64, once asked to."""
+
+    def widen(architecture: str) -> None:
+        module = importlib.import_module(getattr(transformers, architecture).__module__)
+        monkeypatch.setattr(module, "torch", Float64Torch())
+        monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+
+    return widen
 
 
-def theirs(module: LanguageModel, config: ModelConfig, dtype: torch.dtype) -> torch.nn.Module:
-    keys = huggingface.layout(config, V, T)
-    qwen = keys.pop("model_type") == "qwen3"
-    home: ModuleType = modeling_qwen3 if qwen else modeling_llama
-    settings = (home.Qwen3Config if qwen else home.LlamaConfig)(**keys)
-    model = (home.Qwen3ForCausalLM if qwen else home.LlamaForCausalLM)(settings).to(dtype).eval()
+class Case:
+    """One network of ours with random weights, and theirs with the same."""
+
+    def __init__(self, name: str, dtype: torch.dtype = torch.float32):
+        settings, self.architecture = CASES[name]
+        config = resolve([("test", {**SMALL, **settings})])
+        self.config: ModelConfig = config.model
+        self.head = {"clm": "next", "mlm": "masked", "seq2seq": "target", "classification": "labels"}[
+            config.objective.kind
+        ]
+        self.pairs = config.objective.kind == "mlm" and config.objective.next_sentence
+        sizes = Sizes(V, T, target_context=S if self.head == "target" else None, outputs=LABELS)
+        self.module = build(self.config, sizes, self.head).to(dtype).eval()
+        for parameter in self.module.parameters():
+            parameter.data = torch.randn_like(parameter) * 0.3 + 0.1
+        shape = Shape(V, T, self.head, target_context=sizes.target_context, outputs=LABELS)
+        self.layout = layout(self.config, shape, pairs=self.pairs)
+        self.tokens, self.target = torch.randint(1, V, (2, T)), torch.randint(1, V, (2, S))
+        self.real = torch.ones(2, T, dtype=torch.bool)
+        self.real[1, 8:] = False
+
+    def theirs(self, dtype: torch.dtype = torch.float32) -> Any:
+        labels = {"num_labels": LABELS} if self.head == "labels" else {}
+        settings = AutoConfig.for_model(self.layout.model_type, **self.layout.settings, pad_token_id=0, **labels)
+        model = getattr(transformers, self.layout.architecture)(settings).to(dtype).eval()
+        if dtype == torch.float64:
+            for part in model.modules():  # widened from float32 they would be rounded: computed anew
+                if hasattr(part, "create_weight"):
+                    part.weight.data = part.create_weight()
+                for name in [n for n, _ in part.named_buffers(recurse=False) if n.endswith("inv_freq")]:
+                    kind = (
+                        {"layer_type": name.partition("_inv")[0]}
+                        if name != "inv_freq" and "original" not in name
+                        else {}
+                    )
+                    if "original" not in name:
+                        setattr(part, name, part.compute_default_rope_parameters(settings, **kind)[0])
+        missing, unexpected = model.load_state_dict(
+            weights(self.module.state_dict(), self.layout, self.head, pairs=self.pairs), strict=False
+        )
+        tied = {"lm_head.weight", "decoder.weight", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias"}
+        tied |= {f"model.{side}.embed_tokens.weight" for side in ("encoder", "decoder")}
+        waves = {f"model.{side}.embed_positions.weight" for side in ("encoder", "decoder")}
+        untold = tied if self.config.tied else set()
+        assert unexpected == []
+        assert set(missing) <= untold | (waves if self.config.positions == "sinusoidal" else set()), missing
+        return model
+
+    def our_answer(self) -> torch.Tensor:
+        if self.head == "target":
+            return self.module(self.tokens, self.target, self.real)
+        if self.head == "next":
+            return self.module(self.tokens)
+        segments = (torch.arange(T) > 4).long().expand(2, T) if self.config.segments else None
+        return self.module(self.tokens, self.real, segments)
+
+    def their_answer(self, model: Any) -> torch.Tensor:
+        given: dict[str, Any] = {"input_ids": self.tokens}
+        if self.head != "next":
+            given["attention_mask"] = self.real.long()
+        if self.head == "target":
+            given["decoder_input_ids"] = self.target
+        if self.config.segments:
+            given["token_type_ids"] = (torch.arange(T) > 4).long().expand(2, T)
+        if self.head == "labels" and not self.config.bidirectional:
+            given["input_ids"] = self.tokens.masked_fill(~self.real, 0)
+        out = model(**given)
+        return out.prediction_logits if self.pairs else out.logits
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
+@pytest.mark.parametrize("name", CASES)
+def test_the_same_logits(name: str, dtype: torch.dtype, wide: Any) -> None:
     if dtype == torch.float64:
-        rotary = model.model.rotary_emb
-        rotary.inv_freq = rotary.compute_default_rope_parameters(settings)[0]
-    missing, unexpected = model.load_state_dict(huggingface.convert_state_dict(module), strict=False)
-    assert unexpected == []
-    assert missing == (["lm_head.weight"] if config.tied else [])
-    return model
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_the_same_logits(config: ModelConfig, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    if dtype == torch.float64:
-        for home in (modeling_qwen3, modeling_llama):
-            monkeypatch.setattr(home, "torch", Float64Torch())
-    module = trained(config, dtype)
-    reference = theirs(module, config, dtype)
-    tokens = torch.randint(V, (2, T))
+        wide(CASES[name][1])
+    case = Case(name, dtype)
+    assert case.layout.architecture == case.architecture
+    model = case.theirs(dtype)
     with torch.no_grad():
-        ours, expected = module(tokens), reference(tokens).logits
+        mine, expected = case.our_answer(), case.their_answer(model)
     assert expected.dtype == dtype
+    real = case.real if case.head == "masked" else slice(None)  # what stands at filled places is nobody's answer
     tolerance = 1e-8 if dtype == torch.float64 else 1e-4 * expected.abs().max().item()
-    torch.testing.assert_close(ours, expected, rtol=0, atol=tolerance)
+    torch.testing.assert_close(mine[real], expected[real], rtol=0, atol=tolerance)
 
 
-READ_BACK = """
-import sys
-class Block:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "nbllm":
-            raise ImportError("nbllm is blocked")
-sys.meta_path.insert(0, Block())
-import json, torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
-for folder in sys.argv[1:]:
-    model, info = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
-    assert not info["missing_keys"] and not info["unexpected_keys"], info
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    ids = tokenizer("héllo 你好", return_tensors="pt").input_ids
+def test_the_head_for_pairs_answers_as_berts() -> None:
+    case = Case("bert with pairs")
     with torch.no_grad():
-        logits = model(ids).logits
-    written = model.generate(ids, max_new_tokens=3, do_sample=False)
-    print(json.dumps({"class": type(model).__name__, "ids": ids[0].tolist(), "logits": logits[0].tolist(),
-        "text": tokenizer.decode(ids[0]), "eos": tokenizer.eos_token, "eos_id": model.config.eos_token_id,
-        "length": tokenizer.model_max_length, "written": written.shape[1] > ids.shape[1]}))
-"""
+        out = case.theirs()(input_ids=case.tokens, attention_mask=case.real.long())
+        mine = case.module.pair_head(case.module.hidden(case.tokens, case.real))
+    torch.testing.assert_close(mine, out.seq_relationship_logits, rtol=0, atol=1e-5)
 
 
-def test_exported_folders_load_without_nbllm(tmp_path: Path) -> None:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    vocabulary = {letter: index for index, letter in enumerate(["<unk>", "<eos>", *"hélo 你好abcdfgijkmnp"])}
-    assert len(vocabulary) <= V
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    tokenizer.decoder = decoders.Fuse()
-    path = tmp_path / "tokenizer.json"
-    tokenizer.save(str(path))
-    modules, folders = {}, []
-    for name in ("qwen3-grouped-untied", "llama"):
-        config = ModelConfig(**CONFIGS[name])
-        modules[name] = trained(config, torch.float32)
-        folders.append(huggingface.export(modules[name], config, path, tmp_path / name, context=T))
-    command = [sys.executable, "-c", READ_BACK, *map(str, folders)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert [found["class"] for found in answers] == ["Qwen3ForCausalLM", "LlamaForCausalLM"]
-    for found, module in zip(answers, modules.values(), strict=True):
-        assert found["ids"] == tokenizer.encode("héllo 你好").ids
-        assert found["text"] == "héllo 你好"
-        assert (found["eos"], found["eos_id"], found["length"], found["written"]) == ("<eos>", 1, T, True)
-        with torch.no_grad():
-            ours = module(torch.tensor([found["ids"]]))[0]
-        tolerance = 1e-4 * ours.abs().max().item()
-        torch.testing.assert_close(torch.tensor(found["logits"]), ours, rtol=0, atol=tolerance)
+@pytest.mark.parametrize("name", CASES)
+def test_the_way_back(name: str) -> None:
+    """Their config.json builds our network, and their weights fill it: the same logits again."""
+    case = Case(name)
+    model = case.theirs()
+    fields = ours(model.config.to_dict())
+    kept = {"bidirectional": case.config.bidirectional, "pool": case.config.pool}
+    settings = {f"model.{key}": value for key, value in {**kept, **fields}.items() if key not in ("pool",) or value}
+    objective = {"next": "clm", "masked": "mlm", "target": "seq2seq", "labels": "classification"}[case.head]
+    if fields["kind"] == "seq2seq":
+        settings = {key: value for key, value in settings.items() if key not in ("model.pool", "model.bidirectional")}
+    config = resolve([("back", {**settings, "objective.kind": objective})]).model
+    module = build(config, Sizes(V, T, target_context=S, outputs=LABELS), case.head).eval()
+    found = to_ours(model.state_dict(), case.layout.table, case.head)
+    with torch.no_grad():
+        for key, value in module.state_dict().items():
+            if key.startswith("pair_head.") and not case.pairs:
+                continue
+            value.copy_(found[key][: len(value)])
+        case.module, case.config = module, config
+        mine, expected = case.our_answer(), case.their_answer(model)
+    real = case.real if case.head == "masked" else slice(None)
+    torch.testing.assert_close(mine[real], expected[real], rtol=0, atol=1e-4 * expected.abs().max().item())
 
 
-def test_what_has_no_standard_home_says_so() -> None:
-    with pytest.raises(ModelError, match="'lstm' has no standard layout"):
-        huggingface.layout(ModelConfig(kind="lstm"), V, T)
-    with pytest.raises(ModelError, match="qk_norm: true"):
-        huggingface.layout(ModelConfig(width=20, heads=3, head_width=8, qk_norm=False), V, T)
-    with pytest.raises(ModelError, match="no standard layout"):
-        huggingface.convert_state_dict(torch.nn.Linear(2, 2))
-    with pytest.raises(ModelError, match="no place"):
-        huggingface.convert_state_dict(LanguageModel(ModelConfig(kind="lstm", layers=1, width=16), V, T))
+@pytest.mark.parametrize(
+    ("settings", "head", "why"),
+    [
+        ({"model": "lstm"}, "next", "lstm layers"),
+        ({"model": "hybrid"}, "next", "lstm layers"),
+        ({"model": "vae"}, "latent", "variational autoencoder"),
+        ({"model": "bert", "next_sentence": True}, "masked", "preset: bert"),
+        ({"model.kind": "bert", "pool": "max", **CLASSES}, "labels", "pools by max"),
+        ({"model": "transformer", **CLASSES}, "labels", "model: bert"),
+        ({"model.kind": "transformer", "bidirectional": False, "pool": "mean", **CLASSES}, "labels", "pools by mean"),
+        ({"qk_norm": True, "model.bias": True}, "next", "qk_norm: false"),
+        ({"positions": "sinusoidal"}, "next", "positions: rope"),
+        ({"activation": "relu"}, "next", "swiglu or geglu"),
+        ({"preset": "gpt2", "window": 4}, "next", "window: none"),
+        ({"model.kind": "seq2seq", "cross": "additive"}, "target", "cross: dot"),
+        ({"model.kind": "seq2seq", "norm_eps": 1e-6}, "target", "norm_eps: 1e-05"),
+        ({"model.kind": "seq2seq", "encoder": "lstm"}, "target", "lstm layers"),
+        ({"model.kind": "seq2seq", "embedding_norm": False}, "target", "embedding_norm"),
+    ],
+)  # fmt: skip
+def test_what_has_no_standard_home_says_why(settings: dict[str, Any], head: str, why: str) -> None:
+    config = resolve([("test", {"model.layers": 2, "model.width": 24, **settings})])
+    with pytest.raises(NoLayout) as found:
+        layout(config.model, Shape(V, T, head, outputs=2), pairs=config.objective.next_sentence)
+    assert why in str(found.value)
+    assert "\n" not in str(found.value)
+
+
+def test_a_prefix_model_and_two_vocabularies_have_none() -> None:
+    config = resolve([("test", SMALL)]).model
+    with pytest.raises(NoLayout, match="prefix"):
+        layout(config, Shape(V, T), prefix=True)
+    seq2seq = resolve([("test", {**SMALL, "model.kind": "seq2seq"})]).model
+    with pytest.raises(NoLayout, match="two vocabularies"):
+        layout(seq2seq, Shape(V, T, "target", target_vocab=V + 1))
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"model_type": "t5"}, "none that nbllm's own core computes"),
+        ({"model_type": "gpt2", "scale_attn_by_inverse_layer_idx": True}, "scale"),
+        ({"model_type": "bert", "type_vocab_size": 1}, "type_vocab_size"),
+        ({"model_type": "llama", "rope_scaling": {"rope_type": "yarn"}}, "rope"),
+        ({"model_type": "modernbert", "num_hidden_layers": 4}, "layer_types"),
+    ],
+)  # fmt: skip
+def test_what_our_core_does_not_compute_is_refused(settings: dict[str, Any], why: str) -> None:
+    with pytest.raises(NoLayout, match=why):
+        ours(settings)

@@ -54,8 +54,8 @@ class Attention(Mixer):
         self.key = nn.Linear(config.width, self.key_heads * self.head_dim, bias=config.bias)
         self.value = nn.Linear(config.width, self.key_heads * self.head_dim, bias=config.bias)
         self.out = nn.Linear(self.heads * self.head_dim, config.width, bias=config.bias)
-        self.query_norm = RMSNorm(self.head_dim) if config.qk_norm else nn.Identity()
-        self.key_norm = RMSNorm(self.head_dim) if config.qk_norm else nn.Identity()
+        self.query_norm = RMSNorm(self.head_dim, config.norm_eps) if config.qk_norm else nn.Identity()
+        self.key_norm = RMSNorm(self.head_dim, config.norm_eps) if config.qk_norm else nn.Identity()
 
     def forward(
         self,

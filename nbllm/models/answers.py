@@ -1,0 +1,50 @@
+"""What networks answer, whoever built them: what writing, filling in and labelling tell them apart by."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+
+
+class FillsMasks:
+    """Answers what stands at hidden places; it does not write."""
+
+
+class GivesLabels:
+    """Answers with labels; it does not write."""
+
+
+class WritesTarget(ABC):
+    """Answers a source with a target, a token after another.
+
+    B batch, S source tokens, T target tokens, V target vocabulary.
+    """
+
+    @abstractmethod
+    def init_state(self, source_BS: torch.Tensor, length: int, real_BS: torch.Tensor | None = None) -> Any:
+        """The state before any target token, with room for `length` of them."""
+
+    @abstractmethod
+    def step(self, target_BT: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
+        """The logits after the last of these further target tokens, logits_BV, and the state to go on with."""
+
+    @abstractmethod
+    def select(self, state: Any, rows_B: torch.Tensor) -> Any:
+        """The state of these rows of its batch, in this order."""
+
+
+class ShowsAttention(ABC):
+    """Tells its attention weights by itself.
+
+    L layers, B batch, H heads, T queries, S keys.
+    """
+
+    @abstractmethod
+    def attention(self, tokens_BT: torch.Tensor) -> torch.Tensor:
+        """The self-attention over a text: (L, B, H, T, T)."""
+
+    def cross_attention(self, source_BS: torch.Tensor, target_BT: torch.Tensor) -> torch.Tensor | None:
+        """Of an encoder-decoder, what the target looks at in the source: (L, B, H, T, S); else None."""
+        return None
