@@ -1,6 +1,6 @@
 """Attention maps as they are shown: one head as a Plotly figure, and all heads side by side as a picture.
 
-Shapes: L layers, H heads, T tokens.
+Shapes: L layers, H heads, Q queries, K keys: the same tokens, but where a decoder reads its encoder.
 """
 
 from __future__ import annotations
@@ -20,41 +20,44 @@ if TYPE_CHECKING:
 
 _MOST_PIXELS = 1400  # of the picture's width
 _LABELLED_TOKENS = 48
+_GAP = 18
 
 
 def attention_figure(maps: Any, layer: int = -1, head: int = 0) -> go.Figure:
-    """One head as a heatmap; hover shows both tokens and the weight. `maps` has .weights (L, H, T, T) and .tokens."""
+    """One head as a heatmap; hover shows both tokens and the weight. `maps` has .weights (LHQK), .queries and .keys."""
     layers, heads = maps.weights.shape[:2]
     for name, given, count in (("layer", layer, layers), ("head", head, heads)):
         if not -count <= given < count:
             raise ModelError(f"There is no {name} {given}.", f"Use 0 to {count - 1}.")
     layer, head = layer % layers, head % heads
-    return heatmap(maps.weights[layer, head], maps.tokens, title=f"layer {layer}, head {head}")
+    return heatmap(maps.weights[layer, head], maps.keys, maps.queries, title=f"layer {layer}, head {head}")
 
 
 def attention_picture(maps: Any) -> bytes:
-    """A PNG of every head: a row a layer, a column a head, the tokens beside the rows of the first."""
+    """A PNG of every head: a row a layer, a column a head, the queries beside the rows of the first."""
     from PIL import Image, ImageDraw
 
-    weights, tokens = np.asarray(maps.weights), [clip(visible(token), 8) for token in maps.tokens]
-    layers, heads, size = weights.shape[:3]
-    cell = max(1, min(14, (_MOST_PIXELS - 120) // (heads * size)))
+    weights, queries = np.asarray(maps.weights), [clip(visible(token), 8) for token in maps.queries]
+    layers, heads, rows, columns = weights.shape
+    cell = max(1, min(14, (_MOST_PIXELS - 120) // (heads * columns)))
     face, small = font(14), font(max(6, min(12, cell)))
-    labelled = size <= _LABELLED_TOKENS and cell >= 7
-    left = 24 + (max(int(small.getlength(token)) for token in tokens) if labelled else 0)
-    side, gap, top = size * cell, 18, 30
-    picture = Image.new("RGB", (left + heads * (side + gap), top + layers * (side + gap + 14)), PAPER)
+    labelled = rows <= _LABELLED_TOKENS and cell >= 7
+    left = 24 + (max(int(small.getlength(token)) for token in queries) if labelled else 0)
+    wide, high, top = columns * cell, rows * cell, 30
+    across = max(wide, int(face.getlength(f"layer {layers - 1}, head {heads - 1}"))) + _GAP  # titles keep apart
+    down = high + _GAP + 14
+    picture = Image.new("RGB", (left + heads * across, top + layers * down), PAPER)
     draw = ImageDraw.Draw(picture)
     for layer in range(layers):
-        y = top + layer * (side + gap + 14)
+        y = top + layer * down
         for head in range(heads):
-            x = left + head * (side + gap)
+            x = left + head * across
             draw.text((x, y - 22), f"layer {layer}, head {head}", INK, font=face)
             image = Image.fromarray(_colours(weights[layer, head]))
-            picture.paste(image.resize((side, side), Image.Resampling.NEAREST), (x, y))
-            draw.rectangle((x - 1, y - 1, x + side, y + side), outline=QUIET)
+            picture.paste(image.resize((wide, high), Image.Resampling.NEAREST), (x, y))
+            draw.rectangle((x - 1, y - 1, x + wide, y + high), outline=QUIET)
         if labelled:
-            for row, token in enumerate(tokens):
+            for row, token in enumerate(queries):
                 draw.text((left - 6, y + row * cell + cell / 2), token, INK, font=small, anchor="rm")
     out = io.BytesIO()
     picture.save(out, "PNG", optimize=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,9 +14,16 @@ if TYPE_CHECKING:
 
 
 def heatmap(
-    weights: np.ndarray, tokens: Sequence[str], rows: Sequence[str] | None = None, title: str = ""
+    weights: np.ndarray,
+    tokens: Sequence[str],
+    rows: Sequence[str] | None = None,
+    title: str = "",
+    *,
+    units: bool = False,
 ) -> go.Figure:
-    """Weights (query, key) in 0..1 with the tokens on both axes; with `rows`, values (row, token) with those names.
+    """Weights (query, key) in 0..1: `tokens` are the keys, `rows` the queries, which are the same where not given.
+
+    With `units` the rows are the units of a layer, and the values (unit, token) their gates.
 
     Equal tokens keep places of their own: the axes count, and the labels are only written on them.
     """
@@ -24,11 +31,10 @@ def heatmap(
 
     names = list(tokens if rows is None else rows)
     assert weights.shape == (len(names), len(tokens)), (weights.shape, len(names), len(tokens))
-    labels = [escape(visible(t)) for t in tokens]
-    if rows is None:
-        hover = [[f"{visible(row)} → {visible(token)}" for token in tokens] for row in names]
-    else:
+    if units:
         hover = [[f"{row}, {visible(token)}" for token in tokens] for row in names]
+    else:
+        hover = [[f"{visible(row)} → {visible(token)}" for token in tokens] for row in names]
     figure = go.Figure(
         go.Heatmap(
             z=np.asarray(weights, dtype=np.float32), zmin=0, zmax=1, colorscale=WEIGHTS,
@@ -37,17 +43,21 @@ def heatmap(
             hovertemplate="%{customdata}<br>%{z:.3f}<extra></extra>",
         )
     )  # fmt: skip
-    ticks = {"tickmode": "array", "tickvals": list(range(len(labels))), "ticktext": labels, "showgrid": False}
     figure.update_layout(
         template="none", font={"color": INK}, title=escape(title), margin={"l": 80, "r": 16, "t": 36, "b": 70}
     )
-    figure.update_xaxes(title="attended token" if rows is None else "token", **ticks)
+    figure.update_xaxes(title="token" if units else "attended token", **_ticks(tokens))
     figure.update_yaxes(
-        title="attending token" if rows is None else "unit",
+        title="unit" if units else "attending token",
         autorange="reversed",
-        **(ticks if rows is None else {"showgrid": False}),
+        **({"showgrid": False} if units else _ticks(names)),
     )
     return figure
+
+
+def _ticks(tokens: Sequence[str]) -> dict[str, Any]:
+    labels = [escape(visible(token)) for token in tokens]
+    return {"tickmode": "array", "tickvals": list(range(len(labels))), "ticktext": labels, "showgrid": False}
 
 
 def visible(token: str) -> str:

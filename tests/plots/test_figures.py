@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from nbllm.plots.curves import loss_figure, running_mean
+from nbllm.plots.heads import attention_figure, attention_picture
 from nbllm.plots.maps import heatmap
 from nbllm.plots.static import Picture, chinese_font, clip, png, svg
 from nbllm.store.metrics import Metrics
@@ -54,8 +56,35 @@ def test_the_heatmap_keeps_equal_tokens_apart_and_shows_text_as_text() -> None:
     assert list(figure.layout.xaxis.ticktext) == ["天", "天", "&lt;b&gt;"]
     assert list(figure.layout.xaxis.tickvals) == [0, 1, 2]
     assert figure.data[0].customdata[2][0] == "&lt;b&gt; → 天"
-    gates = heatmap(np.zeros((2, 3)), ["a", " ", "\n"], rows=["unit 1", "unit 2"])
+    gates = heatmap(np.zeros((2, 3)), ["a", " ", "\n"], rows=["unit 1", "unit 2"], units=True)
     assert list(gates.layout.xaxis.ticktext) == ["a", "␣", "↵"]
+
+
+@dataclass
+class Maps:
+    weights: np.ndarray
+    queries: list[str]
+    keys: list[str]
+
+
+def test_a_decoder_that_reads_another_text_has_other_rows_than_columns() -> None:
+    weights = np.zeros((1, 2, 2, 3))
+    weights[0, 1, 1, 2] = 1.0
+    maps = Maps(weights, ["今", "天"], ["to", "day", "."])
+    figure = attention_figure(maps, head=1)
+    assert list(figure.layout.xaxis.ticktext) == ["to", "day", "."]
+    assert list(figure.layout.yaxis.ticktext) == ["今", "天"]
+    assert figure.data[0].customdata[1][2] == "天 → ."
+    shown = np.asarray(Image.open(io.BytesIO(attention_picture(maps))))
+    assert ((shown == (8, 48, 107)).all(-1)).sum() == 14 * 14, "one cell of full weight, with square sides"
+
+
+def test_titles_of_small_maps_keep_apart() -> None:
+    maps = Maps(np.zeros((1, 3, 2, 2)), ["a", "b"], ["a", "b"])
+    shown = np.asarray(Image.open(io.BytesIO(attention_picture(maps))).convert("L"))
+    titles = (shown[:28] < 128).any(0)
+    gaps = "".join("x" if dark else " " for dark in titles).split(" " * 14)
+    assert len([gap for gap in gaps if gap.strip()]) == 3
 
 
 def picture(sample: str = "To be", title: str = "run") -> Picture:
