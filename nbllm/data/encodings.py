@@ -48,8 +48,9 @@ _FEWEST_SYLLABLES = 6
 _SCRIPTS = {"LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "HEBREW", "ARABIC", "SYRIAC", "THAANA", "NKO"}
 
 
-def find_encoding(opener: Callable[[], BinaryIO], name: str) -> str:
-    """Name of the codec that reads the whole file. Raises DataError for a binary file or an unknown encoding."""
+def find_encoding(opener: Callable[[], BinaryIO], name: str, most: int | None = None) -> str:
+    """Name of the codec that reads the whole file, or its first `most` bytes. Raises DataError for a binary file or an
+    unknown encoding."""
     with opener() as stream:
         head = stream.read(SAMPLE)
     for mark, codec in _MARKS:
@@ -59,7 +60,7 @@ def find_encoding(opener: Callable[[], BinaryIO], name: str) -> str:
         raise DataError(f"{name} is a binary file, not text.", "Give a text file, a table, a .gz or a .zip of them.")
     if b"\x00" in head:
         return _utf16_without_mark(head) or "utf-16"
-    return _scan(opener, name)
+    return _scan(opener, name, most)
 
 
 def is_binary(head: bytes) -> bool:
@@ -95,8 +96,8 @@ def decode_stream(stream: BinaryIO, encoding: str, name: str) -> Iterator[str]:
             return
 
 
-def _scan(opener: Callable[[], BinaryIO], name: str) -> str:
-    """UTF-8 when the whole file is valid; otherwise a guess from the text around the first fault."""
+def _scan(opener: Callable[[], BinaryIO], name: str, most: int | None) -> str:
+    """UTF-8 when all that is looked at is valid; otherwise a guess from the text around the first fault."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     offset, wide, before = 0, 0, b""
     with opener() as stream:
@@ -117,6 +118,8 @@ def _scan(opener: Callable[[], BinaryIO], name: str) -> str:
                 return "gb18030" if 2 <= wide < _BROKEN_UTF8 and offset <= SAMPLE and _mixed(before) else "utf-8"
             offset += len(chunk)
             before = chunk[-SAMPLE:]
+            if most is not None and offset >= most:
+                return "utf-8"
 
 
 def _around(data: bytes, fault: int) -> bytes:

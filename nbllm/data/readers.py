@@ -17,6 +17,7 @@ from nbllm.errors import DataError, did_you_mean, require
 PIECE = 1 << 20  # characters of a piece of a long document
 MAX_WHOLE = 256 << 20  # characters of a file that can only be read whole (.html, .ipynb, .json)
 MAX_LINE = 64 << 20  # characters of one JSONL or CSV record
+STREAM_LOOK = 8 << 20  # bytes of a streamed file that its encoding is found by
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,11 @@ class Record:
 def read_member(member: Member, data: DataConfig) -> Iterator[Record]:
     """The records of one file."""
     return READERS[member.format](member, data)
+
+
+def encoding_of(member: Member, data: DataConfig) -> str:
+    """The encoding of a file of text; of one that is streamed only its start is looked at."""
+    return find_encoding(member.open, member.name, STREAM_LOOK if data.streaming else None)
 
 
 def columns_of(member: Member, data: DataConfig) -> tuple[list[str], list[str]]:
@@ -95,7 +101,7 @@ def joined(chunks: Iterable[str]) -> Iterator[Record]:
 
 
 def _chunks(member: Member, data: DataConfig) -> Iterator[str]:
-    encoding = data.encoding or find_encoding(member.open, member.name)
+    encoding = data.encoding or encoding_of(member, data)
     with member.open() as stream:
         yield from decode_stream(stream, encoding, member.name)
 

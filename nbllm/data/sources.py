@@ -25,8 +25,8 @@ from typing import Any
 
 from nbllm.config import DataConfig
 from nbllm.data import members as files
-from nbllm.data import remote
-from nbllm.data.encodings import find_encoding, is_binary
+from nbllm.data import readers, remote
+from nbllm.data.encodings import is_binary
 from nbllm.data.members import FORMATS, TEXT_LIKE
 from nbllm.data.readers import Record, columns_of, pieces, read_member, text_column
 from nbllm.errors import DataError, did_you_mean
@@ -143,7 +143,7 @@ def encoding_of(data: DataConfig, base: Path, cache: Path | None = None) -> str 
     member = next(files.members(find_files(data, base, cache)[1][0], data.format))
     if member.format == "parquet":
         return None
-    return data.encoding or find_encoding(member.open, member.name)
+    return data.encoding or readers.encoding_of(member, data)
 
 
 def find_files(data: DataConfig, base: Path, cache: Path | None = None) -> tuple[str, list[Path]]:

@@ -289,3 +289,13 @@ def test_a_folder_of_shards_is_looked_at_and_its_faults_are_one_line(base: Path)
     (base / "set" / "1.parquet").write_bytes(b"PAR1 torn")
     with pytest.raises(DataError, match=r"broke off: .*--resume"):
         list(stream(base, source).blocks())
+
+
+def test_of_a_streamed_file_only_the_start_is_read_before_training(base: Path) -> None:
+    """Nothing reads a file of any size to its end just to know its encoding; a fault is said where it is met."""
+    (base / "long.txt").write_bytes(b"a line of text\n" * 600_000 + "苹果".encode("gb18030") + b"\n")
+    _, folder = run(config("long.txt", "byte"), base)
+    assert (folder / "data" / "stream.json").is_file()
+    with pytest.raises(DataError, match=r"at offset 9,000,00\d.*encoding"):
+        list(stream(base, "long.txt").blocks())
+    assert check_source(data("long.txt", streaming=True), base).size == 9_000_005
