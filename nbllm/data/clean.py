@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nbllm.config import CleanConfig
+from nbllm.config import CleanConfig, DataConfig
 from nbllm.data.near_duplicates import NearDuplicates
 from nbllm.data.readers import Record
 
@@ -74,6 +74,26 @@ def clean(records: Iterable[Record], config: CleanConfig, report: CleanReport) -
         for piece in pieces:
             report.characters += len(piece.text)
             yield piece
+
+
+def clean_rows(rows: Iterable[dict[str, str]], data: DataConfig, report: CleanReport) -> Iterator[dict[str, str]]:
+    """The rows with their texts mended and judged by `data.clean`; a row goes where its first text goes."""
+    for row in rows:
+        roles = [role for role in row if role not in ("label", "document")]
+        kept = dict(row)
+        for role in roles:
+            judged = CleanReport()
+            first = role == roles[0]
+            settings = data.clean if first else data.clean.model_copy(update={"near_duplicates": False})
+            pieces = list(clean([Record(row[role])], settings, report if first else judged))
+            kept[role] = "".join(piece.text for piece in pieces)
+            if not kept[role]:
+                if not first:
+                    report.drop(f"{role}: {next(iter(judged.removed), 'empty')}")
+                    report.documents -= 1
+                break
+        else:
+            yield kept
 
 
 def _reason(text: str, config: CleanConfig, seen: NearDuplicates | None) -> str:

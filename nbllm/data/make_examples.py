@@ -12,11 +12,11 @@ from tokenizers import Tokenizer
 
 from nbllm.config import RunConfig
 from nbllm.data import sources, tokenizers
-from nbllm.data.clean import CleanReport, clean
+from nbllm.data.clean import CleanReport, clean, clean_rows
 from nbllm.data.examples import ExampleWriter
 from nbllm.data.make_tokens import watched
 from nbllm.data.recipe import Progress, Recipe
-from nbllm.data.rows import Row, Spool, cleaned, read_rows
+from nbllm.data.rows import Row, Spool, read_rows
 from nbllm.data.sentences import sentence_rows
 from nbllm.errors import DataError
 
@@ -38,7 +38,7 @@ def make_examples(
     cleaning, missing = CleanReport(), dict[str, int]()
     spool = Spool(entry / "rows.jsonl")
     if recipe.columns:
-        for row in cleaned(read_rows(config.data, recipe.columns, base, cache, missing), config.data, cleaning):
+        for row in clean_rows(read_rows(config.data, recipe.columns, base, cache, missing), config.data, cleaning):
             spool.append(row, row.get("label", ""))
         spool.split(config.data.held_out)
     else:

@@ -1,4 +1,4 @@
-"""Tables of texts: rows by the role of their columns (text, pair, label, source, target), read, cleaned and split.
+"""Tables of texts: rows by the role of their columns (text, pair, label, source, target), read and split.
 
 A role's column is the one that `data.ROLE_column` names, else the column of the role's own name, else one of its usual
 names; a table without it is refused in one line.
@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nbllm.config import DataConfig
 from nbllm.data import members as files
-from nbllm.data import readers, remote, sources, tables
-from nbllm.data.clean import CleanReport, clean
+from nbllm.data import remote, sources, tables
 from nbllm.errors import DataError, did_you_mean
 from nbllm.registry import CORPORA, TABLES
 
@@ -141,26 +140,6 @@ def cell(value: Any, column: str, where: str, *, number: bool = False) -> str | 
     if number and isinstance(value, list):
         return "|".join(str(each) for each in value)
     raise DataError(f"Column '{column}' holds {type(value).__name__}, not text ({where}).", "Choose another column.")
-
-
-def cleaned(rows: Iterable[Row], data: DataConfig, report: CleanReport) -> Iterator[Row]:
-    """The rows with their texts mended and judged by `data.clean`; a row goes where its first text goes."""
-    for row in rows:
-        roles = [role for role in row if role not in ("label", "document")]
-        kept = dict(row)
-        for role in roles:
-            judged = CleanReport()
-            first = role == roles[0]
-            settings = data.clean if first else data.clean.model_copy(update={"near_duplicates": False})
-            pieces = list(clean([readers.Record(row[role])], settings, report if first else judged))
-            kept[role] = "".join(piece.text for piece in pieces)
-            if not kept[role]:
-                if not first:
-                    report.drop(f"{role}: {next(iter(judged.removed), 'empty')}")
-                    report.documents -= 1
-                break
-        else:
-            yield kept
 
 
 class Spool:
