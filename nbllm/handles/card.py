@@ -27,6 +27,7 @@ _DOES = {
     "next": "goes on from a text", "masked": "fills in hidden tokens", "labels": "labels texts",
     "target": "answers a text with another", "latent": "draws sentences from a latent space",
 }  # fmt: skip
+_ALIKE = {"val_loss": "best_val_loss"}  # read as in the table of a comparison
 _NOT_METRICS = ("t", "seconds", "tokens")
 
 
@@ -147,7 +148,8 @@ def _results(record: Record | None) -> str:
     columns = {"last": -1}
     if best is not None:
         columns = {"best": table.steps.index(best[0]), **columns}
-    rows = [(heading(n), *(number(table.columns[n][i], n) for i in columns.values())) for n in names]
+    known = {name: _ALIKE.get(name, name) for name in names}
+    rows = [(heading(known[n]), *(number(table.columns[n][i], known[n]) for i in columns.values())) for n in names]
     steps = ("step", *(f"{table.steps[i]:,}" for i in columns.values()))
     return "On text that it was not trained on:\n\n" + _table(("measure", *columns), [steps, *rows])
 

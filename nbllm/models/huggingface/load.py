@@ -144,9 +144,11 @@ def _adapt(config: Any, wanted: Wanted) -> None:
         if not hasattr(config, key):
             raise ModelError(f"The model's configuration has no '{key}' (model.options).", "See its config.json.")
         setattr(config, key, value)
-    if wanted.pad is not None and getattr(config, "pad_token_id", None) is None:
-        config.pad_token_id = wanted.pad
-    if wanted.head == "labels" and wanted.outputs:
+    if wanted.head != "labels":
+        return
+    if getattr(config, "pad_token_id", None) is None:
+        config.pad_token_id = wanted.pad  # by which a decoder finds the last token of a text
+    if wanted.outputs:
         labels = list(wanted.labels) if len(wanted.labels) == wanted.outputs else list(wanted.labels[-1:])
         labels = labels or [f"LABEL_{index}" for index in range(wanted.outputs)]
         config.num_labels = wanted.outputs
