@@ -98,13 +98,13 @@ export function slider(label, least, most, step, value, onchange, show = String)
   return { node, input, name(text) { say(word, text); input.setAttribute("aria-label", text); }, set(most_, value_) { input.max = most_; input.value = value_; tell(); node.hidden = Number(most_) <= Number(least); } };
 }
 
-// A choice of a few, as a row of buttons of which one is pressed.
-export function choice(label, options, value, onchange) {
+// A choice of a few, as a row of buttons of which one is pressed; `spoken` is its name for those who hear it.
+export function choice(label, spoken, options, value, onchange) {
   const buttons = Object.entries(options).map(([key, name]) =>
     el("button", { type: "button", "aria-pressed": String(key === value), onclick: () => { pick(key); onchange(key); } }, name));
   const keys = Object.keys(options);
   const pick = (key) => buttons.forEach((b, i) => b.setAttribute("aria-pressed", String(keys[i] === key)));
-  const node = el("div", { class: "nbllm-control", role: "group", "aria-label": label }, el("span", {}, label),
+  const node = el("div", { class: "nbllm-control", role: "group", "aria-label": spoken }, el("span", { "aria-hidden": "true" }, label),
     el("span", { class: "nbllm-choice" }, ...buttons));
   return { node, pick };
 }

@@ -9,8 +9,8 @@ const BELOW = { lr: "learning rate", grad_norm: "gradient norm", rate: "tokens/s
 const NAMES = { kl: "KL to the prior, nats", reconstruction: "reconstruction, nats", f1: "macro F1" };
 
 export function lossTab(model, view, changed) {
-  const xs = choice("x", X, view().x, (x) => changed({ x }));
-  const ys = choice("y", { linear: "linear", log: "log" }, view().log ? "log" : "linear", (y) => changed({ log: y === "log" }));
+  const xs = choice("x", "horizontal axis", X, view().x, (x) => changed({ x }));
+  const ys = choice("y", "vertical axis", { linear: "linear", log: "log" }, view().log ? "log" : "linear", (y) => changed({ log: y === "log" }));
   const smoothing = slider("smoothing", 0, 1, 0.05, view().smoothing, (value) => changed({ smoothing: value }), (v) => v.toFixed(2));
   const below = el("select", { "aria-label": "curve below", onchange: () => changed({ below: below.value }) });
   // What this objective measures is known with its first evaluation.

@@ -85,8 +85,16 @@ function render({ model, el: root, signal: given }) {
   root.replaceChildren(header(model), el("div", { class: "nbllm-row" }, list, asTable), body);
   requestAnimationFrame(() => show(true));
 
-  // A view whose kernel is gone is marked by its manager; it has nobody to speak to.
-  const gone = () => !root.isConnected || root.closest(".jupyter-widgets-disconnected") !== null;
+  // A view whose kernel was restarted is marked by its manager; one whose kernel was shut down is not. Neither has anybody
+  // to speak to, and the saved picture is shown in its place.
+  let own = null; // the id of the kernel that this view speaks to
+  const over = () => {
+    const kernel = model.widget_manager?.kernel;
+    own ??= kernel?.id ?? null;
+    return own !== null && (!kernel || kernel.id !== own || kernel.isDisposed || kernel.status === "dead");
+  };
+  const gone = () => !root.isConnected || root.closest(".jupyter-widgets-disconnected") !== null || over();
+  const mark = setInterval(() => root.closest(".nbllm-dashboard")?.classList.toggle("nbllm-over", over()), 1000);
   const here = () => { if (!gone() && !document.hidden) model.send({ kind: "sign" }); };
   if (!document.hidden) model.send({ kind: "sign" }); // the first, before the view is in the page
   const beat = setInterval(here, SIGN);
@@ -94,6 +102,7 @@ function render({ model, el: root, signal: given }) {
   return () => { // anywidget takes the listeners off the model
     controller.abort();
     clearInterval(beat);
+    clearInterval(mark);
   };
 }
 

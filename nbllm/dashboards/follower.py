@@ -45,6 +45,7 @@ class Follower:
 
     def __init__(self, folder: RunFolder):
         self._folder = folder
+        self._key = folder.path.resolve()
         self._begin()
         self.lock = threading.RLock()
         self._views: list[View] = []
@@ -54,7 +55,7 @@ class Follower:
     @classmethod
     def of(cls, folder: Path) -> Follower:
         """The follower of that folder in this process."""
-        key = Path(folder).resolve()
+        key = Path(folder).resolve()  # as in __init__
         with cls._guard:
             if key not in cls._all:
                 cls._all[key] = cls(RunFolder(Path(folder)))
@@ -101,13 +102,18 @@ class Follower:
         """Show the run in this view too."""
         with self.lock:
             self._views.append(view)
+            with self._guard:
+                self._all.setdefault(self._key, self)
         self.wake()
 
     def remove(self, view: View) -> None:
-        """No longer show it there."""
+        """No longer show it there. Where it is shown nowhere, what was read of it is let go with the last holder."""
         with self.lock:
             if view in self._views:
                 self._views.remove(view)
+            with self._guard:
+                if not self._views and self._all.get(self._key) is self:
+                    del self._all[self._key]
         self._bell.set()
 
     def wake(self) -> None:

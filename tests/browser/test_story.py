@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Page
 
 from nbllm.store.events import read_events
 from tests.browser.notebooks import BUSY, Notebooks, until
@@ -46,14 +47,14 @@ def lab(server: Notebooks) -> Iterator[Notebooks]:
 
 
 @contextmanager
-def training(lab: Notebooks, run: str, *more: str) -> Iterator[None]:
+def training(lab: Notebooks, run: str, *more: str) -> Iterator[Page]:
     """A notebook in which a run without end trains, its dashboard drawn; cell 2 attaches, others may follow."""
     train = f"%%llm_train {run} --data sheep.txt --steps {ENDLESS} {QUICK}\ntrain: {{evaluate_every: 1000}}"
-    with lab.notebook(run, [LOAD, train, f"%llm_attach {run}", *more]):
+    with lab.notebook(run, [LOAD, train, f"%llm_attach {run}", *more]) as page:
         lab.run_cell(0)
         lab.run_cell(TRAIN)
         until(lambda: len(lab.drawn_steps(TRAIN)) > 2, "the first points")
-        yield
+        yield page
 
 
 def whole(lab: Notebooks, cell: int, run: str) -> bool:
@@ -113,6 +114,17 @@ def test_a_restarted_kernel_attaches(lab: Notebooks) -> None:
         lab.press(ATTACH, "Stop")
         until(lambda: lab.status("restart").state == "stopped", "the stop")
         until(lambda: "stopped" in lab.state_text(ATTACH), "the stop in the page")
+
+
+def test_a_kernel_that_is_shut_down_leaves_the_picture(lab: Notebooks) -> None:
+    with training(lab, "closed") as page:
+        page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+        until(lambda: "%llm_attach closed" in lab.output_text(TRAIN), "the saved picture")
+        assert lab.state_text(TRAIN) == "", "no dead buttons"
+        lab.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.startKernel()")
+        lab.wait_idle()
+        attach_anew(lab, "closed")
+        assert lab.console_errors() == []
 
 
 def test_a_run_outlives_its_killed_kernel(lab: Notebooks) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -245,6 +247,20 @@ def test_one_thread_serves_all_views_and_ends_with_the_run(writer: Writer, monke
     for view in views:
         follower.remove(view)
     until(lambda: not follower.running)
+
+
+def test_what_is_shown_nowhere_is_let_go(writer: Writer) -> None:
+    follower, view = Follower.of(writer.run.path), Noted()
+    follower.add(view)
+    until(lambda: view.steps)
+    follower.remove(view)
+    held = weakref.ref(follower)
+    del follower
+    until(lambda: gc.collect() >= 0 and held() is None)
+    again, other = Follower.of(writer.run.path), Noted()
+    again.add(other)
+    assert Follower.of(writer.run.path) is again
+    again.remove(other)
 
 
 def test_a_folder_that_cannot_be_read_for_a_moment_does_not_end_the_following(
