@@ -14,6 +14,7 @@ from __future__ import annotations
 import codecs
 import json
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -31,6 +32,8 @@ END = "<eos>"
 _OTHERS = {"<cls>": ("<s>",), "<sep>": ("</s>",)}
 MAX_FILE = 512 << 20  # bytes of a tokenizer.json
 LONGEST_PIECE = 48  # bytes of a bpe token, so that a row of dashes is not one
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # categories of Unicode that draw nothing of their own
+_JOINERS = "\u200c\u200d"
 
 
 def train(config: TokenizerConfig, texts: Iterable[str], special: Sequence[str] = ()) -> Tokenizer:
@@ -215,7 +218,8 @@ def token_bytes(tokenizer: Tokenizer, token_id: int) -> bytes:
 
 
 def token_strings(tokenizer: Tokenizer, ids: Iterable[int]) -> list[str]:
-    """Labels for people: readable text, a lone byte of a character as ⟨E4⟩, a line feed as ⏎, a lone space as ␣."""
+    """Labels for people: readable text, a lone byte of a character as ⟨E4⟩, a line feed as ⏎, a lone space as ␣, and what
+    would be out of sight or turn the text around, as a control or a bidirectional mark, as ⟨U+202E⟩."""
     special = special_ids(tokenizer)
     byte_level = is_byte_level(tokenizer)
     labels = []
@@ -229,8 +233,19 @@ def token_strings(tokenizer: Tokenizer, ids: Iterable[int]) -> list[str]:
             label = label.replace("▁", " ").replace("\n", "⏎").replace("\t", "⇥").replace("\r", "␍")
             if label and not label.strip(" "):
                 label = "␣" * len(label)
-        labels.append(label)
+        labels.append(label if label.isprintable() else _in_sight(label))
     return labels
+
+
+def _in_sight(label: str) -> str:
+    """The label with its invisible characters written out; joiners inside of an emoji or a word do their work."""
+    if all(unicodedata.category(c) == "Zs" for c in label):
+        return "␣" * len(label)
+    joined = label[1:-1]
+    return "".join(
+        f"⟨U+{ord(c):04X}⟩" if unicodedata.category(c) in _UNSEEN and not (c in _JOINERS and c in joined) else c
+        for c in label
+    )
 
 
 def special_ids(tokenizer: Tokenizer) -> set[int]:

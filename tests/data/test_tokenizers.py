@@ -171,6 +171,11 @@ def test_labels_for_people(learned: dict[str, Tokenizer]) -> None:
     assert "".join(labels("bpe", "天气很好")) == "天气很好"
     assert labels("word", "The quick") == ["The", " quick"]
     assert tokenizers.token_strings(learned["byte"], [256, 9999]) == ["<eos>", "⟨9999⟩"]
+    hostile = "\u202e\x1b\x0b\u3000\u200dא"
+    unseen = tokenizers.train(tokenizer_config(kind="char"), [hostile])
+    assert tokenizers.token_strings(unseen, unseen.encode(hostile).ids) == [
+        *("⟨U+202E⟩", "⟨U+001B⟩", "⟨U+000B⟩", "␣", "⟨U+200D⟩", "א")
+    ]
     assert tokenizers.token_bytes(learned["byte"], 0xE4) == b"\xe4"
 
 
