@@ -105,8 +105,10 @@ def settings(case: str) -> dict[str, Any]:
     else:
         kind = second
         asked |= {"objective.kind": first, "model.kind": second}
+    own = PRESETS[second] if first == "preset" else {}
     tiny = {"layers": LAYERS, "width": WIDTH, "heads": 2, "latent": 4}
-    asked |= {f"model.{name}": value for name, value in tiny.items() if name in FAMILIES[kind].fields}
+    known = (name for name in tiny if name in FAMILIES[kind].fields and f"model.{name}" not in own)
+    asked |= {f"model.{name}": tiny[name] for name in known}
     return {**asked, **CHOICES.get(case, {})}
 
 
