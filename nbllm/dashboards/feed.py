@@ -230,7 +230,8 @@ def summary(config: RunConfig | None, status: Status, parent: dict[str, Any] | N
     if config is not None:
         parts.append(f"{config.model.kind} {config.model.layers}×{config.model.width}")
     if status.parameters:
-        parts.append(f"{millions(status.parameters)} parameters")
+        learn = f", {millions(status.trained)} of them learn" if status.trained else ""
+        parts.append(f"{millions(status.parameters)} parameters{learn}")
     if status.device:
         parts.append(status.device)
     if parent and parent.get("name"):

@@ -131,7 +131,8 @@ def begin(folder: RunFolder, config: RunConfig, objective: Objective) -> tuple[n
         if config.init_from and not goes_on:
             about = _put(folder, config, module)
     if config.lora.rank:
-        layers = lora.inject(module, config.lora, about.get("fresh", []))
+        known = about or read_json(folder.environment, {}).get("parent", {})  # what was fresh at the start learns on
+        layers = lora.inject(module, config.lora, known.get("fresh", []))
         print(f"lora: {len(layers)} layers adapted, {lora.trained(module):,} parameters learn", flush=True)
     return module, about
 

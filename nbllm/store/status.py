@@ -30,6 +30,7 @@ class Status:
     tokens_per_second: float | None = None
     memory_mb: float | None = None
     parameters: int | None = None
+    trained: int | None = None  # those of them that learn, where not all do
     device: str = ""
     loss: float | None = None
     val_loss: float | None = None
