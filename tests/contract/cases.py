@@ -24,7 +24,7 @@ from nbllm.objectives.make import make, module_for, recipe
 
 CONTEXT, WIDTH, LAYERS = 16, 12, 2
 LETTERS = "abcdefghij ."
-SENTENCES = ["abba cab.", "a bad cab.", "dad.", "he hid a jib.", "feed a big dog.", "bad.", "cafe.", "i did."]
+SENTENCES = ["abba cab.", "a bad cab.", "dad.", "he hid a jib.", "feed a big jig.", "bad.", "cafe.", "i did."]
 PAIRS = [("abc", "cba"), ("defgh", "hg"), ("a", "abcdefgh"), ("jigabcd fad", "de"), ("bee", "eeb"), ("hid", "dihab")]
 LABELLED = [("abba", "x"), ("he did a bad", "y"), ("dad", "z"), ("a", "y"), ("cafe bee", "x"), ("jibe", "z")]
 
