@@ -81,6 +81,7 @@ def _train(command: Command, parsed: Parsed) -> int:
     from nbllm.config import resolve
     from nbllm.magics.layers import config_layers
     from nbllm.magics.requests import run_name, series_arguments
+    from nbllm.runners import quota
 
     layers, _ = config_layers(parsed, "", {})
     resolve(layers)
@@ -95,6 +96,8 @@ def _train(command: Command, parsed: Parsed) -> int:
         replace=bool(parsed.flags.get("replace")),
         command="nbllm train",
     )
+    if nearly_full := quota.note():
+        print(nearly_full)
     return follow(run)
 
 

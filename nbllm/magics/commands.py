@@ -158,6 +158,7 @@ _TABLE = (
             Flag("--delete", "NAME...", "remove runs"),
             Flag("--rename", "OLD NEW", "give a run another name"),
             Flag("--tag", "NAME TAG...", "put tags on a run"),
+            Flag("--untag", "NAME TAG...", "take tags off a run"),
             Flag("--note", "NAME TEXT...", "write a note to a run"),
             Flag("--prune", "", "say which checkpoints and leftovers could go; with --yes remove them", "bool"),
             Flag("--yes", "", "do what --prune says", "bool"),

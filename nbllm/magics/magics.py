@@ -33,6 +33,7 @@ from nbllm.magics.requests import (
     series_arguments,
 )
 from nbllm.magics.streaming import stream_generation
+from nbllm.runners import quota
 
 
 @magics_class
@@ -73,6 +74,8 @@ class NbllmMagics(Magics):
             command=f"%llm_train {line}".strip(),
         )
         display(run.dashboard())
+        if nearly_full := quota.note():
+            print(nearly_full)
         if flags.get("wait"):
             run.wait()
         if (state := run.state) in ("failed", "lost"):

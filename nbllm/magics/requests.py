@@ -109,6 +109,10 @@ def _upkeep(action: str, words: list[str]) -> Iterator[str]:
         run = api.attach(name)
         run.label(tags=[*run.tags, *rest])
         yield f"Tagged {name}: {', '.join(rest)}."
+    elif action == "untag":
+        run = api.attach(name)
+        run.label(tags=[tag for tag in run.tags if tag not in rest])
+        yield f"{name} is tagged: {', '.join(run.tags) or 'not at all'}."
     elif action == "note":
         api.attach(name).label(note=" ".join(rest))
         yield f"Noted on {name}."

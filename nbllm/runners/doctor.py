@@ -17,7 +17,7 @@ from html import escape
 from importlib import metadata
 from pathlib import Path
 
-from nbllm.runners import machine
+from nbllm.runners import machine, quota
 from nbllm.store.files import folder_size
 from nbllm.store.folder import runs_root, user_folder
 
@@ -199,6 +199,8 @@ def _runs() -> list[Check]:
     found = f"{root}, {free / _GIB:.1f} GB free"
     if free < _GIB:
         return [Check("runs folder", WARN, found, "Make room: %llm_runs --prune")]
+    if nearly_full := quota.note():
+        return [Check("runs folder", WARN, found, nearly_full)]
     return [Check("runs folder", OK, found)]
 
 

@@ -18,9 +18,9 @@ from nbllm.config import DataConfig, Layers, RunConfig, goal_of, read_settings, 
 from nbllm.data import notebook_objects, rows, sources
 from nbllm.errors import ConfigError, RunError
 from nbllm.models import estimate
-from nbllm.runners import initial
+from nbllm.runners import initial, quota
 from nbllm.runners.machine import memory_free, memory_limit
-from nbllm.store.files import folder_size, write_json, write_text
+from nbllm.store.files import write_json, write_text
 from nbllm.store.folder import RunFolder, check_name, free_name, runs_root
 from nbllm.store.status import Status, write_status
 
@@ -175,13 +175,7 @@ def check_disk(config: RunConfig, root: Path) -> None:
             f"{free / 1e6:.0f} MB are free in {root} and a checkpoint takes {a_checkpoint / 1e6:.0f} MB.",
             "Make room: %llm_runs --prune, or set NBLLM_RUNS to a folder on another disk.",
         )
-    limit = os.environ.get("NBLLM_DISK_GB")
-    if limit:
-        used = folder_size(root) / 1e9
-        if used > float(limit):
-            raise RunError(
-                f"All runs take {used:.2f} GB and the limit is {limit} GB.", "Make room: %llm_runs --prune --yes"
-            )
+    quota.check(root)
 
 
 def environment(config: RunConfig, command: str) -> dict[str, Any]:

@@ -147,6 +147,7 @@ def test_runs_upkeep(shell, tiny, tmp_path):
     assert ran.error is None, ran.printed
     row = ran.value.loc["poem"]
     assert (row["tags"], row["note"]) == ("good, 诗", "for the talk")
+    assert run_cell(shell, "%llm_runs --untag poem good").value.loc["poem", "tags"] == "诗"
     packed = tmp_path / "poem.zip"
     table = run_cell(shell, f"%llm_runs --pack poem '{packed}' --unpack '{packed}' copy").value
     assert set(table.index) == {"poem", "copy"}
