@@ -22,13 +22,16 @@ if TYPE_CHECKING:
     from nbllm import callbacks, metrics, models, objectives
     from nbllm.api import (
         Comparison,
+        Explanation,
         LearningCurve,
+        LrFinder,
         Model,
         Repeats,
         Run,
         attach,
         compare,
         doctor,
+        find_lr,
         learning_curve,
         load,
         preview,
@@ -36,13 +39,16 @@ if TYPE_CHECKING:
         runs,
         train,
         unpack,
+        why,
     )
     from nbllm.config import RunConfig
     from nbllm.errors import NbllmError
 
 _HOME = {
     "Comparison": "nbllm.api",
+    "Explanation": "nbllm.api",
     "LearningCurve": "nbllm.api",
+    "LrFinder": "nbllm.api",
     "Model": "nbllm.api",
     "NbllmError": "nbllm.errors",
     "Repeats": "nbllm.api",
@@ -51,6 +57,7 @@ _HOME = {
     "attach": "nbllm.api",
     "compare": "nbllm.api",
     "doctor": "nbllm.api",
+    "find_lr": "nbllm.api",
     "learning_curve": "nbllm.api",
     "load": "nbllm.api",
     "preview": "nbllm.api",
@@ -58,6 +65,7 @@ _HOME = {
     "runs": "nbllm.api",
     "train": "nbllm.api",
     "unpack": "nbllm.api",
+    "why": "nbllm.api",
 }
 
 # Packages whose `register` stands open to the user.
@@ -65,7 +73,9 @@ _OPEN = ("callbacks", "metrics", "models", "objectives")
 
 __all__ = [
     "Comparison",
+    "Explanation",
     "LearningCurve",
+    "LrFinder",
     "Model",
     "NbllmError",
     "Repeats",
@@ -75,6 +85,7 @@ __all__ = [
     "callbacks",
     "compare",
     "doctor",
+    "find_lr",
     "learning_curve",
     "load",
     "metrics",
@@ -85,6 +96,7 @@ __all__ = [
     "runs",
     "train",
     "unpack",
+    "why",
 ]
 
 

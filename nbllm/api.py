@@ -10,6 +10,7 @@ from nbllm.data.notebook_objects import write_records
 from nbllm.data.preview import Preview
 from nbllm.data.preview import preview as _preview
 from nbllm.handles.compare import Comparison, compare
+from nbllm.handles.explanation import Explanation
 from nbllm.handles.export import Exported
 from nbllm.handles.export import export_run as export
 from nbllm.handles.find_lr import LrFinder, find_lr, find_lr_layers
@@ -18,11 +19,13 @@ from nbllm.handles.model import Model
 from nbllm.handles.repeat import Repeats, repeat_layers
 from nbllm.handles.run import Run
 from nbllm.handles.train import attach, load, prune, runs, train, train_layers, unpack
+from nbllm.handles.why import why
 from nbllm.runners import plan
 from nbllm.runners.doctor import doctor
 
 __all__ = [
     "Comparison",
+    "Explanation",
     "Exported",
     "LearningCurve",
     "LrFinder",
@@ -45,6 +48,7 @@ __all__ = [
     "train",
     "train_layers",
     "unpack",
+    "why",
 ]
 
 

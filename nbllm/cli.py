@@ -123,6 +123,13 @@ def _lr_find(command: Command, parsed: Parsed) -> None:
     print(in_terminal(repr(api.find_lr_layers(run_name(parsed), layers, say=_say, **bounds))))
 
 
+def _why(command: Command, parsed: Parsed) -> None:
+    from nbllm import api
+    from nbllm.magics.requests import run_name
+
+    print(in_terminal(str(api.why(run_name(parsed) or "last"))))
+
+
 def _say(line: str) -> None:
     """What goes on, on one line of a terminal that is written over."""
     if sys.stdout.isatty():
@@ -237,8 +244,7 @@ def _data(command: Command, parsed: Parsed) -> None:
 def _export(command: Command, parsed: Parsed) -> None:
     from nbllm import api
 
-    name, folder = parsed.names
-    print(f"Wrote {api.attach(name).export(folder)}.")
+    print(api.export(*(str(each) for each in parsed.names), **parsed.flags))
 
 
 def _doctor(command: Command, parsed: Parsed) -> int:
@@ -334,7 +340,7 @@ Action = Callable[[Command, Parsed], int | None]
 _ACTIONS: dict[str, Action] = {
     "demo": _demo, "lab": _lab, "tour": _tour,
     "train": _train, "learning_curve": _learning_curve, "compare": _compare,
-    "lr_find": _lr_find,
+    "lr_find": _lr_find, "why": _why,
     "attach": _attach, "runs": _runs, "generate": _generate, "data": _data, "export": _export,
     "pause": _ask, "resume": _ask, "stop": _ask, "checkpoint": _ask, "set": _ask,
     "doctor": _doctor,

@@ -26,11 +26,11 @@ Say = Callable[[str], None]
 class LrFinder:
     """What a learning-rate test saw; it shows itself in a notebook. `lr` is the suggestion, or None."""
 
-    def __init__(self, sweep: Sweep, config: RunConfig, run: str | None = None, start: str = "fresh weights"):
+    def __init__(self, sweep: Sweep, config: RunConfig, start: str, usage: str):
         self.sweep = sweep
         self.config = config
-        self.run = run
         self.start = start
+        self._usage = usage
 
     @property
     def lr(self) -> float | None:
@@ -57,14 +57,7 @@ class LrFinder:
                 f"The loss fell at no learning rate, so there is none to suggest; {now:g} is set. "
                 "Weights that fit this data already have little to gain."
             )
-        return f"Learning rate {self.lr:g} ({now:g} is set). Type: {self.advice}"
-
-    @property
-    def advice(self) -> str:
-        """What to type next."""
-        if self.run is not None and self.start != "fresh weights":
-            return f"%llm_set {self.run} lr={self.lr:g}, or nbllm.attach({self.run!r}).resume(lr={self.lr:g})"
-        return f"%llm_train {self.run or 'NAME'} --lr {self.lr:g}"
+        return f"Learning rate {self.lr:g} ({now:g} is set). Type: {self._usage} {self.lr:g}"
 
     @property
     def evidence(self) -> list[str]:
@@ -150,15 +143,24 @@ def find_lr_layers(
     if found is None:
         settings = plan.configure(layers)
         start = f"the weights of '{settings.init_from}'" if settings.init_from else "fresh weights"
+        usage = f"%llm_train {run or 'NAME'} --lr"
         rehearsal = rehearse(settings, data_object, say)
     else:
         settings = _changed(found, layers, data_object)
-        start = f"the last checkpoint of '{found.name}'"
+        start, usage = f"the last checkpoint of '{found.name}'", _usage(found)
         rehearsal = rehearse_run(found, settings, say)
     with shared_threads(), rehearsal as training:
         seen = sweep(training, steps=steps, seconds=seconds, progress=progress)
-    name = found.name if found is not None else None if run is None else str(run)
-    return LrFinder(seen, settings, name, start)
+    return LrFinder(seen, settings, start, usage)
+
+
+def _usage(run: RunFolder) -> str:
+    """How a run goes on with a rate: the line up to the number."""
+    status = run.status()
+    if status.live:
+        return f"%llm_set {run.name} --lr"
+    more = f" --steps {2 * status.step}" if status.state == "finished" else ""
+    return f"%llm_train {run.name} --resume{more} --lr"
 
 
 def _existing(run: str | Path | None, asked: bool) -> RunFolder | None:

@@ -251,8 +251,22 @@ _TABLE = (
     Command(
         "export",
         "RUN FOLDER",
-        "Write a model for Hugging Face transformers.",
-        ("%llm_export shakespeare ./shakespeare-hf",),
+        "Write a model for Hugging Face transformers, with its card.",
+        ("%llm_export shakespeare ./shakespeare-hf", "%llm_export shakespeare ./out --license mit --push me/shakespeare"),
+        flags=(
+            Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int"),
+            Flag("--license", "NAME", "licence for the card, as mit or apache-2.0"),
+            Flag("--push", "REPO", "upload it to this repository of the hub too, private"),
+            Flag("--public", "", "with --push: a public repository", "bool"),
+        ),
+        notes="What has no standard home in transformers is written as nbllm.load(FOLDER) reads it, and it says why.",
+    ),
+    Command(
+        "why",
+        "[RUN]",
+        "Explain the last failure of a run, or how it stands, and what to type next.",
+        ("%llm_why", "%llm_why shakespeare"),
+        notes="Without a name: the last run.",
     ),
     Command("doctor", "", "Check the installation and say what to do.", ("%llm_doctor",)),
 )

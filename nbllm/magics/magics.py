@@ -254,9 +254,19 @@ class NbllmMagics(Magics):
             return
         from nbllm import api
 
-        name, folder = (str(each) for each in parsed.names)
-        api.attach(name).export(folder)
-        print(f"Wrote {folder}. Load it: AutoModelForCausalLM.from_pretrained({folder!r})")
+        print(api.export(*(str(each) for each in parsed.names), **parsed.flags))
+
+    @no_var_expand
+    @needs_local_scope
+    @line_magic
+    @one_line_errors
+    def llm_why(self, line: str, local_ns: Mapping[str, Any] | None = None) -> Any:
+        parsed = self._parse("why", line, self._names(local_ns))
+        if parsed is None:
+            return None
+        from nbllm import api
+
+        return api.why(run_name(parsed) or "last")
 
     @no_var_expand
     @needs_local_scope

@@ -18,6 +18,7 @@ from nbllm.store.status import read_status
 
 _START_SECONDS = 120.0
 _children: list[subprocess.Popen[bytes]] = []  # kept only to be reaped when they have ended
+_exits: dict[int, int] = {}  # pid to exit code of those that were
 
 
 def start(folder: RunFolder, payload: bytes = b"", after: Sequence[RunFolder] = ()) -> None:
@@ -73,7 +74,15 @@ def spawn(*arguments: str) -> subprocess.Popen[bytes]:
 
 def reap() -> None:
     """Let go of workers that have ended."""
-    _children[:] = [child for child in _children if child.poll() is None]
+    ended = {child.pid: child.returncode for child in _children if child.poll() is not None}
+    _exits.update(ended)
+    _children[:] = [child for child in _children if child.pid not in ended]
+
+
+def exit_code(pid: object) -> int | None:
+    """How a worker that this process started has ended (a signal as its negative number); None where not known."""
+    reap()
+    return _exits.get(pid) if isinstance(pid, int) else None
 
 
 def _job(folder: RunFolder, payload: bytes, before: dict[str, Any], after: Sequence[RunFolder]) -> bytes:

@@ -4,6 +4,8 @@ lie on a disk lies in a scratch folder and goes with it. The tokens of a corpus 
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shutil
 import tempfile
@@ -87,7 +89,8 @@ def _assemble(folder: RunFolder, config: RunConfig, say: Say) -> Training:
     quiet.train.compile = "off"  # it never pays for so few steps
     report = prepare(folder, quiet, _Speaker(say))  # type: ignore[arg-type]
     say("building the model")
-    return assemble(folder, quiet, torch.device(pick_device(quiet.train.device)), report)
+    with contextlib.redirect_stdout(io.StringIO()):  # what a worker says to its log
+        return assemble(folder, quiet, torch.device(pick_device(quiet.train.device)), report)
 
 
 def _load(run: RunFolder, training: Training) -> None:

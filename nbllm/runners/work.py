@@ -26,7 +26,6 @@ from nbllm.store.files import read_json, write_json
 from nbllm.store.folder import RunFolder
 from nbllm.store.status import Status
 from nbllm.training import checkpoint
-from nbllm.training.diagnosis import overfits
 from nbllm.training.events import (
     Applied,
     Ended,
@@ -42,6 +41,7 @@ from nbllm.training.events import (
 )
 from nbllm.training.loop import Progress, Training, train
 from nbllm.training.metrics import measure
+from nbllm.training.observer import Observer, dead_parts
 
 Replay = list[tuple[int, dict[str, Any]]]  # commands with the steps they are to be given at again
 
@@ -59,7 +59,8 @@ def work(
             pieces.register(payload)
             _work(folder, reporter, stop_asked)
         except NbllmError as error:
-            reporter.update("failed", error={"message": error.message, "advice": error.advice}, message="")
+            fault = {"message": error.message, "advice": error.advice, "kind": type(error).__name__}
+            reporter.update("failed", error=fault, message="")
         except KeyboardInterrupt:
             reporter.update("stopped", message="interrupted; the last checkpoint is kept")
             raise
@@ -67,7 +68,8 @@ def work(
             traceback.print_exc()
             last = traceback.format_exception_only(error)[-1]
             advice = f"See {folder.log.name} in {folder.path}"
-            reporter.update("failed", error={"message": " ".join(last.split()), "advice": advice}, message="")
+            fault = {"message": " ".join(last.split()), "advice": advice, "kind": type(error).__name__}
+            reporter.update("failed", error=fault, message="")
             if not isinstance(error, Exception):
                 raise
 
@@ -85,7 +87,8 @@ def _work(folder: RunFolder, reporter: Reporter, stop_asked: Callable[[], bool])
         held_out = training.held_out
         training.measure = lambda: measure(metrics, training.objective, training.module, held_out(), reporter.note)
     parameters = sum(p.numel() for p in training.module.parameters())
-    _record(folder, threads, device, parameters, report)
+    trained = sum(p.numel() for p in training.module.parameters() if p.requires_grad)
+    _record(folder, threads, device, {"parameters": parameters, "parameters_trained": trained}, report)
     with ExitStack() as stack:
         writer = EventWriter(folder.metrics)
         samples = EventWriter(folder.samples)
@@ -95,6 +98,8 @@ def _work(folder: RunFolder, reporter: Reporter, stop_asked: Callable[[], bool])
         again = _resume(folder, training, writer, samples)
         training.steps_pending = any("steps" in command for _, command in again)
         reporter.update(parameters=parameters, steps=training.progress.steps, step=training.progress.step)
+        if trained < parameters:
+            reporter.update(trained=trained)
         listeners = Listeners(folder, config, training.module, reporter)
         control = _FolderControl(folder, again, reporter, stop_asked, saver, writer, listeners)
         place = _DevicePlace(str(device), config.train.queue, reporter, control)
@@ -105,16 +110,19 @@ def _work(folder: RunFolder, reporter: Reporter, stop_asked: Callable[[], bool])
         reporter.update("training", message="")
         started = Started(training.progress.step, resumed=folder.metrics.stat().st_size > 0)
         events = stack.enter_context(closing(listeners.hear(train(training, control), started)))
-        _follow(events, folder, training, reporter, place, saver, writer, samples)
+        observer = Observer(read_events(folder.metrics), fresh=config.init_from is None)
+        _follow(events, folder, training, reporter, place, saver, writer, samples, observer)
 
 
-def _record(folder: RunFolder, threads: int, device: torch.device, parameters: int, report: dict[str, Any]) -> None:
+def _record(
+    folder: RunFolder, threads: int, device: torch.device, counts: dict[str, int], report: dict[str, Any]
+) -> None:
     """Add what only the worker knows to environment.json."""
     environment: dict[str, Any] = read_json(folder.environment, {})
     environment |= {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         "threads": threads,
-        "parameters": parameters,
+        **counts,
         "memory_free_mb": round(memory_free() / 1e6),
         "data": report,
     }
@@ -265,23 +273,23 @@ def _follow(
     saver: Saver,
     writer: EventWriter,
     samples: EventWriter,
+    observer: Observer,
 ) -> None:
     """Write down what the loop says."""
-    measured: tuple[list[int], list[float]] = ([], [])
     status = reporter.status
     for event in events:
         match event:
             case Step():
                 writer.append({**event.line(), "memory_mb": status.memory_mb})
+                observer.hear(event.line())
                 status.step, status.seconds = event.step, event.seconds
                 status.loss, status.lr = event.loss, event.lr
                 reporter.pace(event.seconds, event.tokens)
             case Evaluation():
                 writer.append(event.line())
-                measured[0].append(event.step)
-                measured[1].append(event.val_loss)
+                observer.hear(event.line())
                 status.val_loss = event.val_loss
-                status.advice = overfits(*measured)
+                status.advice = observer.advice(training.progress.steps, dead_parts(training))
                 saver.measured(event.step, event.val_loss)
             case SaveCheckpoint():
                 status.advice = saver.save(event.step) or status.advice
