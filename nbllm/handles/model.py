@@ -98,9 +98,14 @@ class Model:
             yield from found
 
     def score(self, text: str) -> float:
-        """Bits per byte of the text: less is more likely."""
+        """Bits per byte of the text: less is more likely. ModelError for a model that does not guess the next token."""
         from nbllm.generation.score import score
 
+        if goal_of(self.config.objective).head != "next":
+            raise ModelError(
+                f"A model that learned {self.config.objective.kind} does not guess the next token of a text.",
+                "Score with a language model, as in objective: clm.",
+            )
         with self._threads():
             return score(self.module, self.tokenizer, text, context=self.config.train.context)
 
@@ -165,11 +170,16 @@ class Model:
             )
         return self._generations(found)
 
-    def attention(self, text: str) -> AttentionMaps:
-        """The attention weights for the text: (layer, head, query, key), with `.figure()`."""
-        from nbllm.inspection.attention import attention_maps
+    def attention(self, text: str, target: str | None = None) -> AttentionMaps:
+        """The attention weights for the text: (layer, head, query, key), with `.figure()`. Of an encoder-decoder those
+        of its encoder, or, for a `target` text, what each target token draws from each source token."""
+        from nbllm.inspection.attention import attention_maps, cross_attention_maps
 
         with self._threads():
+            if target is not None:
+                other = self.objective.task.target_tokenizer or self.tokenizer
+                context = self.config.train.context
+                return cross_attention_maps(self.module, self.tokenizer, other, text, target, context=context)
             return attention_maps(self.module, self.tokenizer, text, context=self.config.train.context)
 
     def gates(self, text: str) -> dict[str, Any]:

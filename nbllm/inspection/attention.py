@@ -99,7 +99,7 @@ def cross_attention_maps(
 
     end, begin = end_id(tokenizer) or 0, end_id(target_tokenizer) or 0
     sources = [*tokenizer.encode(source, add_special_tokens=False).ids[: context - 1], end]
-    targets = [begin, *target_tokenizer.encode(target, add_special_tokens=False).ids[: module.decoder.context - 1]]
+    targets = [begin, *target_tokenizer.encode(target, add_special_tokens=False).ids[: context - 1]]
     device = device_of(module)
     weights = cross_attention(module, torch.tensor([sources], device=device), torch.tensor([targets], device=device))
     return AttentionMaps(
