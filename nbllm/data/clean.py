@@ -78,19 +78,24 @@ def clean(records: Iterable[Record], config: CleanConfig, report: CleanReport) -
 
 def clean_rows(rows: Iterable[dict[str, str]], data: DataConfig, report: CleanReport) -> Iterator[dict[str, str]]:
     """The rows with their texts mended and judged by `data.clean`; a row goes where its first text goes."""
+    seen = NearDuplicates() if data.clean.near_duplicates else None
+    settings = data.clean.model_copy(update={"near_duplicates": False})
     for row in rows:
         roles = [role for role in row if role not in ("label", "document")]
         kept = dict(row)
         for role in roles:
             judged = CleanReport()
             first = role == roles[0]
-            settings = data.clean if first else data.clean.model_copy(update={"near_duplicates": False})
             pieces = list(clean([Record(row[role])], settings, report if first else judged))
             kept[role] = "".join(piece.text for piece in pieces)
             if not kept[role]:
                 if not first:
                     report.drop(f"{role}: {next(iter(judged.removed), 'empty')}")
                     report.documents -= 1
+                break
+            if first and seen is not None and seen.is_repeat(kept[role]):
+                report.drop("near duplicate")
+                report.documents -= 1
                 break
         else:
             yield kept

@@ -13,6 +13,7 @@ from nbllm.data.readers import cell_text
 from nbllm.data.readers import text_column as choose_column
 from nbllm.errors import DataError
 
+FIRST = 100  # dicts of a list whose keys are its columns
 QUIET = 200_000_000  # bytes written before `progress` is called
 
 
@@ -31,28 +32,25 @@ def write_rows(thing: Any, path: Path, data: DataConfig, roles: Sequence[str]) -
     """Write a row a line under the names of the roles (text, label, source, target, ...) and return how many.
 
     `thing`: a DataFrame, a list of dicts or of tuples in the order of the roles, or a `datasets.Dataset`; its columns
-    are found as `rows.columns_for` finds them. Cells that are missing stay away, for the worker to count.
+    are found as `rows.columns_for` finds them. Cells that are missing are null, for the worker to count.
     """
     from nbllm.data.rows import cell, columns_for
 
     name, columns, rows = _table(thing, roles)
     chosen = columns_for(data, roles, columns, name)
 
-    def written() -> Iterator[dict[str, str]]:
+    def written() -> Iterator[dict[str, str | None]]:
         for number, row in enumerate(rows):
-            texts = {}
-            for role, column in chosen.items():
-                value = row.get(column)
-                if type(value).__name__ != "NAType":
-                    text = cell(_plain(value), column, f"row {number:,}", number=role == "label")
-                    if text is not None:
-                        texts[role] = text
-            yield texts
+            values = {role: _plain(row.get(column)) for role, column in chosen.items()}
+            yield {
+                role: cell(value, chosen[role], f"row {number:,}", number=role == "label")
+                for role, value in values.items()
+            }
 
     return _write(written(), path, None)
 
 
-def _write(rows: Iterable[Mapping[str, str]], path: Path, progress: Callable[[int], None] | None) -> int:
+def _write(rows: Iterable[Mapping[str, str | None]], path: Path, progress: Callable[[int], None] | None) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     count = size = 0
@@ -60,7 +58,8 @@ def _write(rows: Iterable[Mapping[str, str]], path: Path, progress: Callable[[in
     try:
         with part.open("w", encoding="utf-8") as file:
             for row in rows:
-                size += file.write(json.dumps(row, ensure_ascii=not all(map(_encodable, row.values()))) + "\n")
+                escaped = not all(map(_encodable, filter(None, row.values())))
+                size += file.write(json.dumps(row, ensure_ascii=escaped) + "\n")
                 count += 1
                 if progress is not None and size >= told:
                     progress(size)
@@ -82,7 +81,7 @@ def _table(thing: Any, roles: Sequence[str]) -> tuple[str, list[str], Iterator[M
     if kind == "datasets.Dataset":
         return "The data set", thing.column_names, _named(thing)
     if isinstance(thing, list | tuple) and thing and all(isinstance(row, dict) for row in thing):
-        return "The list", [str(key) for key in thing[0]], iter(thing)
+        return "The list", list(dict.fromkeys(str(key) for row in thing[:FIRST] for key in row)), iter(thing)
     tuples = isinstance(thing, list | tuple) and thing and all(isinstance(row, list | tuple) for row in thing)
     if tuples and all(len(row) == len(roles) for row in thing):
         return "The list", list(roles), (dict(zip(roles, row, strict=True)) for row in thing)
@@ -100,7 +99,9 @@ def _named(thing: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """A number of numpy as Python's."""
+    """A number of numpy as Python's, and pandas' NA as None."""
+    if type(value).__name__ == "NAType":
+        return None
     return value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0 else value
 
 

@@ -7,6 +7,7 @@ import html.parser
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from nbllm.config import DataConfig
@@ -237,7 +238,7 @@ def read_json(member: Member, data: DataConfig) -> Iterator[Record]:
 def csv_rows(member: Member, data: DataConfig) -> Iterator[list[str]]:
     csv.field_size_limit(MAX_LINE)
     lines = _lines(member, data)
-    head = [line for line, _ in zip(lines, range(20), strict=False)]
+    head = list(islice(lines, 20))
     if member.name.lower().rpartition(".gz")[0].endswith(".tsv") or member.name.lower().endswith(".tsv"):
         dialect: Any = csv.excel_tab
     else:

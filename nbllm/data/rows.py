@@ -125,7 +125,7 @@ def _raw_rows(
         for member in files.members(path, data.format):
             chosen = {}
             for number, row in enumerate(tables.table_rows(member, data), 1):
-                chosen = chosen or columns_for(data, roles, list(row), member.name)
+                chosen = chosen or columns_for(data, roles, tables.table_columns(member, data), member.name)
                 yield row, chosen, f"{member.name} row {number:,}"
 
 

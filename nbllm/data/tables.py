@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from nbllm.config import DataConfig
@@ -12,6 +13,7 @@ from nbllm.data.readers import csv_rows, json_lines, parquet_file, valid_text, w
 from nbllm.errors import DataError
 
 FORMATS = ("csv", "jsonl", "json", "parquet")
+FIRST = 100  # objects of a JSON file whose keys are its columns
 
 
 def table_columns(member: Member, data: DataConfig) -> list[str]:
@@ -20,7 +22,7 @@ def table_columns(member: Member, data: DataConfig) -> list[str]:
         return next(csv_rows(member, data), [])
     if member.format == "parquet":
         return list(parquet_file(member).schema_arrow.names)
-    return list(next(table_rows(member, data), {}))
+    return list(dict.fromkeys(key for row in islice(table_rows(member, data), FIRST) for key in row))
 
 
 def table_rows(member: Member, data: DataConfig) -> Iterator[dict[str, Any]]:
