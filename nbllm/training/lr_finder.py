@@ -69,8 +69,6 @@ def sweep(
     """
     assert 0 < low < high, (low, high)
     assert steps >= FEWEST, steps
-    if not training.optimizers.parameters:
-        raise ModelError("Nothing of this model learns: every parameter is frozen.", "Loosen train.freeze.")
     began = time.perf_counter()
     settings = training.config.model_copy(
         update={
