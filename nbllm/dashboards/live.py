@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
-import logging
 import sys
-from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from nbllm.dashboards.ends import at_ends
 from nbllm.dashboards.feed import Feed
 from nbllm.dashboards.follower import Follower
 from nbllm.dashboards.snapshot import Lines, Snapshot, text
@@ -16,8 +14,6 @@ from nbllm.store.folder import RunFolder
 
 if TYPE_CHECKING:
     from nbllm.handles.run import Run
-
-_log = logging.getLogger(__name__)
 
 
 def dashboard(run: Run) -> Dashboard:
@@ -46,7 +42,7 @@ class Dashboard:
 
     def show(self, as_tier: Tier | None = None) -> None:
         """Display it under the cell that runs now."""
-        _settle_at_ends()
+        at_ends(Follower.settle_all)
         self._replace_of_cell()
         self._follower.look()
         chosen = as_tier or tier()
@@ -124,22 +120,6 @@ class _Fallback:
     def settle(self, feed: Feed, last: bool) -> None:
         """As ever."""
         self.offer(feed)
-
-
-@cache
-def _settle_at_ends() -> None:
-    """From now on the pictures are brought up to date when a cell ends, and when this process does."""
-    atexit.register(_settle, last=True)
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if shell is not None:
-        shell.events.register("post_run_cell", lambda _result: _settle())
-
-
-def _settle(last: bool = False) -> None:
-    try:
-        Follower.settle_all(last)
-    except Exception:  # no reason to spoil a cell that went well
-        _log.exception("The saved pictures could not be brought up to date.")
 
 
 def _cell() -> str | None:

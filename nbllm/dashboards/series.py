@@ -11,6 +11,7 @@ import uuid
 from typing import Any, ClassVar
 
 from nbllm.dashboards.compare import live_bundle
+from nbllm.dashboards.ends import at_ends
 from nbllm.dashboards.tables import lines, table
 from nbllm.dashboards.tiers import Tier, tier
 from nbllm.handles.readable import readable
@@ -54,6 +55,7 @@ class Following:
         self._widget = chosen == "widget"
         self._ids = [f"nbllm-{uuid.uuid4().hex}" for _ in range(2)]
         self._over = threading.Event()
+        self._lock = threading.Lock()
         self._shown: Any = None
 
     def show(self) -> None:
@@ -66,6 +68,7 @@ class Following:
         self._send(update=False, ended=not live)
         if live:
             self._all[self._series.name] = self
+            at_ends(self.settle_all)
             # As with a single run's picture: a page wants updates in the cell's own context, a runner without a page
             # (nbclient and its like) heeds only the cell that runs now, which is what an empty context leads to.
             context = contextvars.copy_context() if self._widget else contextvars.Context()
@@ -84,13 +87,28 @@ class Following:
             now = time.monotonic()
             if live and now - sent < min(15.0, max(2.0, (now - began) / 60)):
                 continue
+            sent = now
+            self._renew(live)
+
+    @classmethod
+    def settle_all(cls, last: bool) -> None:
+        """What the notebook keeps at the end of a cell, or of the kernel. A page can wait for the thread otherwise."""
+        for following in list(cls._all.values()):
+            if last or not following._widget:
+                following._renew(following._series.live)
+
+    def _renew(self, live: bool) -> None:
+        """Send what has come; the last time when no run is live."""
+        with self._lock:
             state = self._state()
-            if state != self._shown or not live:
-                self._shown, sent = state, now
-                self._send(update=True, ended=not live)
-            if not live:
-                self._all.pop(self._series.name, None)
+            if self._over.is_set() or (live and state == self._shown):
                 return
+            self._shown = state
+            self._send(update=True, ended=not live)
+            if not live:
+                self._over.set()
+                if self._all.get(self._series.name) is self:
+                    del self._all[self._series.name]
 
     def _state(self) -> Any:
         """What is shown, as far as it changes."""

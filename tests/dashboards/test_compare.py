@@ -103,6 +103,24 @@ def test_a_series_follows_its_runs_until_they_have_ended(
     until(lambda: "w" not in Following._all)
 
 
+def test_an_end_within_a_cell_is_kept_when_the_cell_ends(
+    runs: Path, sent: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """nbclient and its like take nothing after it."""
+    monkeypatch.setenv("NBLLM_DISPLAY", "html")
+    monkeypatch.setattr("nbllm.dashboards.series._LOOK_SECONDS", 60.0)
+    live = made(runs, "w-seed-1", {"train.seed": 1}, state="training", steps=10)
+    with RunFolder(live.folder).writing():
+        nbllm.Repeats.of("w")._ipython_display_()
+        Following.settle_all(last=False)
+        assert len(sent) == 2, "nothing is new"
+        write_status(live.folder / "status.json", Status("finished", step=10, steps=10))
+        Following.settle_all(last=False)
+    assert len(sent) == 4
+    assert "image/png" in sent[2]["data"]
+    assert "w" not in Following._all
+
+
 def test_shown_again_it_is_followed_there_alone(runs: Path, sent: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NBLLM_DISPLAY", "html")
     live = made(runs, "w-seed-2", state="training")
