@@ -11,9 +11,9 @@ from nbllm.dashboards.tables import lines, table
 from nbllm.dashboards.tiers import tier
 from nbllm.handles.readable import heading, readable
 from nbllm.plots.compare import comparison_chart
+from nbllm.plots.fonts import clip
 from nbllm.plots.overlay import Chart, colour, png, svg
 from nbllm.plots.palette import QUIET
-from nbllm.plots.static import clip
 
 if TYPE_CHECKING:
     from nbllm.handles.compare import Comparison

@@ -15,8 +15,9 @@ import numpy as np
 from nbllm.dashboards.feed import Feed, summary
 from nbllm.dashboards.watch import Watch
 from nbllm.plots.curves import x_of
+from nbllm.plots.fonts import clip
 from nbllm.plots.palette import QUIET
-from nbllm.plots.static import Picture, clip, png, svg
+from nbllm.plots.static import Picture, png, svg
 from nbllm.store.status import ENDED
 
 MINUTE = 60.0

@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from nbllm.plots.static import clip
+from nbllm.plots.fonts import clip
 
 if TYPE_CHECKING:
     import pandas as pd

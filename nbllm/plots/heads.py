@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nbllm.errors import ModelError
+from nbllm.plots.fonts import clip, font
 from nbllm.plots.maps import heatmap, visible
 from nbllm.plots.palette import INK, PAPER, QUIET, WEIGHTS
-from nbllm.plots.static import clip, font
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from nbllm.plots.decimate import decimate
+from nbllm.plots.fonts import clip, font
 from nbllm.plots.palette import GRID, INK, PAPER, QUIET
-from nbllm.plots.static import POINTS, clip, font
 
 # After Okabe and Ito; those that stand out most on white and on black come first. Yellow and black do not do on both.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+POINTS = 240  # of a curve in a still picture: as many as can be seen, and a small file
+SCALE = 2  # a PNG is drawn so much larger and made smaller, for smooth lines
 _LABEL = 40  # characters of a name
 _MOST_DOTS = 40
 
@@ -80,7 +82,8 @@ def svg(chart: Chart, width: int = 640, height: int = 260) -> str:
         parts.append(f'<path d="M{frame.left} {y}H{frame.right}" stroke="{QUIET}" stroke-opacity=".25"/>')
         parts.append(f'<text x="{frame.left - 6}" y="{y + 4}" text-anchor="end" fill="{QUIET}">{label}</text>')
     for label, x in frame.x_ticks():
-        parts.append(f'<text x="{x}" y="{frame.bottom + 16}" text-anchor="middle" fill="{QUIET}">{label}</text>')
+        anchor = "end" if x > width - 30 else "middle"  # the last number stays inside
+        parts.append(f'<text x="{x}" y="{frame.bottom + 16}" text-anchor="{anchor}" fill="{QUIET}">{label}</text>')
     middle = (frame.left + frame.right) / 2
     parts.append(
         f'<text x="{middle}" y="{height - 6}" text-anchor="middle" fill="{QUIET}">{html.escape(chart.x_title)}</text>'
@@ -110,20 +113,28 @@ def png(chart: Chart, width: int = 760, height: int = 320) -> bytes:
     """The chart as a small PNG, drawn by Pillow."""
     from PIL import Image, ImageDraw
 
-    scale = 2  # drawn large and made smaller, for smooth lines
-    image = Image.new("RGB", (width * scale, height * scale), PAPER)
-    draw = ImageDraw.Draw(image, "RGBA")
-    text, small = font(13 * scale), font(11 * scale)
-    legend = _legend(chart, (width - 70) * scale, lambda label: float(draw.textlength(label, font=text)), scale)
-    top = (26 + 20 * (legend[-1][1] + 1 if legend else 0)) * scale
-    frame = _Frame.of(chart, 58 * scale, top, (width - 16) * scale, (height - 46) * scale)
+    image = Image.new("RGB", (width * SCALE, height * SCALE), PAPER)
+    paint(ImageDraw.Draw(image, "RGBA"), chart, (0, 0, width, height))
+    image = image.resize((width, height), Image.Resampling.LANCZOS).quantize(128, dither=Image.Dither.NONE)
+    out = io.BytesIO()
+    image.save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def paint(draw: Any, chart: Chart, box: tuple[float, float, float, float]) -> None:
+    """Draw the chart into a rectangle (left, top, right, bottom) of a picture that is SCALE times as large."""
+    left, head, right, foot = (side * SCALE for side in box)
+    text, small = font(13 * SCALE), font(11 * SCALE)
+    legend = _legend(chart, right - left - 70 * SCALE, lambda label: float(draw.textlength(label, font=text)), SCALE)
+    top = head + (26 + 20 * (legend[-1][1] + 1 if legend else 0)) * SCALE
+    frame = _Frame.of(chart, left + 58 * SCALE, top, right - 16 * SCALE, foot - 46 * SCALE)
     for label, y in frame.y_ticks():
-        draw.line((frame.left, y, frame.right, y), GRID, scale)
-        draw.text((frame.left - 8 * scale, y), label, QUIET, font=small, anchor="rm")
+        draw.line((frame.left, y, frame.right, y), GRID, SCALE)
+        draw.text((frame.left - 8 * SCALE, y), label, QUIET, font=small, anchor="rm")
     for label, x in frame.x_ticks():
-        draw.text((x, frame.bottom + 7 * scale), label, QUIET, font=small, anchor="ma")
-    draw.text(((frame.left + frame.right) / 2, (height - 8) * scale), chart.x_title, QUIET, font=small, anchor="ms")
-    draw.text((frame.left, frame.top - 8 * scale), chart.y_title, QUIET, font=small, anchor="ls")
+        draw.text((x, frame.bottom + 7 * SCALE), label, QUIET, font=small, anchor="ma")
+    draw.text(((frame.left + frame.right) / 2, foot - 8 * SCALE), chart.x_title, QUIET, font=small, anchor="ms")
+    draw.text((frame.left, frame.top - 8 * SCALE), chart.y_title, QUIET, font=small, anchor="ls")
     for band in chart.bands:
         outline = [*frame.points(band.x, band.high), *reversed(frame.points(band.x, band.low))]
         if len(outline) > 2:
@@ -132,18 +143,14 @@ def png(chart: Chart, width: int = 760, height: int = 320) -> bytes:
         points = frame.points(line.x, line.y)
         ink = _faded(line.colour, line.opacity)
         if len(points) > 1:
-            draw.line(points, ink, max(1, int(line.width * scale)), joint="curve")
-        radius = (line.width + 0.8) * scale
+            draw.line(points, ink, max(1, int(line.width * SCALE)), joint="curve")
+        radius = (line.width + 0.8) * SCALE
         for x, y in points if line.marked(len(points)) else ():
             draw.ellipse((x - radius, y - radius, x + radius, y + radius), line.colour)
     for place, row, line in legend:
-        x, y = frame.left + place, (16 + 20 * row) * scale
-        draw.line((x, y, x + 18 * scale, y), line.colour, int(2 * scale))
-        draw.text((x + 24 * scale, y), clip(line.label, _LABEL), INK, font=text, anchor="lm")
-    image = image.resize((width, height), Image.Resampling.LANCZOS).quantize(128, dither=Image.Dither.NONE)
-    out = io.BytesIO()
-    image.save(out, "PNG", optimize=True)
-    return out.getvalue()
+        x, y = frame.left + place, head + (16 + 20 * row) * SCALE
+        draw.line((x, y, x + 18 * SCALE, y), line.colour, int(2 * SCALE))
+        draw.text((x + 24 * SCALE, y), clip(line.label, _LABEL), INK, font=text, anchor="lm")
 
 
 @dataclass(frozen=True)

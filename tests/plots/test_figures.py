@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from nbllm.plots.curves import loss_figure, running_mean
+from nbllm.plots.fonts import chinese_font, clip
 from nbllm.plots.heads import attention_figure, attention_picture
 from nbllm.plots.maps import heatmap
-from nbllm.plots.static import Picture, chinese_font, clip, png, svg
+from nbllm.plots.static import Picture, png, svg
 from nbllm.store.metrics import Metrics
 
 
@@ -101,6 +102,20 @@ def test_the_svg_is_small_well_formed_and_escapes() -> None:
     assert '<script>"x"</script>' in root.attrib["aria-label"]
     assert "<script" not in text
     assert text.count("<polyline") == 2
+
+
+def test_a_long_title_leaves_the_state_alone() -> None:
+    """Chinese letters are twice as wide: so many of them would run over it."""
+    corner = (690, 0, 760, 36)
+    short, long = (
+        np.asarray(Image.open(io.BytesIO(png(picture(title=t)))).crop(corner).convert("L")) for t in ("a", "长" * 90)
+    )
+    assert np.abs(short.astype(int) - long).max() < 64  # the palettes differ a little
+
+
+def test_the_last_number_of_the_axis_stays_inside() -> None:
+    last = next(text for text in ElementTree.fromstring(svg(picture())) if text.text == "1,000")
+    assert last.attrib["text-anchor"] == "end"
 
 
 def test_pictures_of_nothing_are_drawn() -> None:
