@@ -35,6 +35,8 @@ _START = """(i) => { const n = window.jupyterapp.shell.currentWidget.content; n.
     window.jupyterapp.commands.execute('notebook:run-cell'); }"""
 _TEXT = """(i) => window.jupyterapp.shell.currentWidget.content.widgets[i].node
     .querySelector('.jp-Cell-outputArea')?.innerText ?? ''"""
+_STAR = """(i) => window.jupyterapp.shell.currentWidget.content.widgets[i].node
+    .querySelector('.jp-InputPrompt')?.textContent.includes('*') ?? false"""
 _POINTS = """() => [...document.querySelectorAll('.js-plotly-plot')].flatMap((plot) => plot.data ?? [])
     .reduce((sum, trace) => sum + (trace.y?.length ?? trace.z?.length ?? 0), 0)"""
 
@@ -162,6 +164,11 @@ class Lab:
     def start_cell(self, index: int) -> None:
         """Run a cell without waiting."""
         self.page.evaluate(_START, index)
+
+    def is_running(self, index: int) -> bool:
+        """Whether a cell waits or runs. (The page's word for its kernel may be idle meanwhile: messages of widgets are
+        answered in a thread of their own.)"""
+        return bool(self.page.evaluate(_STAR, index))
 
     def output_text(self, index: int) -> str:
         """What the output of a cell says, as it can be read."""

@@ -165,14 +165,14 @@ def test_a_killed_worker_is_said_and_resumed_from_the_page(lab: Notebooks) -> No
 def test_buttons_answer_while_a_cell_runs(lab: Notebooks) -> None:
     with training(lab, "busy", BUSY.format(file="let-go")):
         lab.start_cell(3)
-        until(lambda: lab.kernel_state() == "busy", "the busy kernel")
+        until(lambda: lab.is_running(3), "the running cell")
         seen = lab.drawn_steps(TRAIN)[-1]
         until(lambda: lab.drawn_steps(TRAIN)[-1] > seen, "a chart that moves while the cell runs")
         lab.press(TRAIN, "Pause")
         until(lambda: "asked to pause" in lab.state_text(TRAIN) or "paused" in lab.state_text(TRAIN), "the answer", 5)
         lab.press(TRAIN, "Stop")
         until(lambda: re.search("asked to stop|stop", lab.state_text(TRAIN)), "the answer", 5)
-        assert lab.kernel_state() == "busy", "both were answered while the cell ran"
+        assert lab.is_running(3), "both were answered while the cell ran"
         (lab.work / "let-go").touch()
         until(lambda: lab.status("busy").state == "stopped", "the stop")
         until(lambda: "stopped" in lab.state_text(TRAIN), "the stop in the page")
