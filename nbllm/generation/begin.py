@@ -82,7 +82,7 @@ def begin(
         reader: Reader = TargetReader(module, torch.tensor([source] * samples, device=device), room)
         return Beginning(reader, torch.tensor([[begins]] * samples, device=device), out, begins, room, ANSWERS)
     if isinstance(module, VAE):
-        z_BZ = torch.randn(samples, module.latent, generator=generator, device=device)
+        z_BZ = torch.randn(samples, module.latent, generator=generator, device=device).to(module.to_latent.weight)
         return at_point(module, tokenizer, z_BZ, ids[: context - 2], context, count)
     first_BT = torch.tensor([ids or [end or 0]] * samples, device=device)
     return Beginning(TextReader(module, context, first_BT.shape[1] + count), first_BT, tokenizer, end, None)
