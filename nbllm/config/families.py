@@ -33,9 +33,7 @@ GOALS: dict[str, Goal] = {
     "prefix-lm": Goal("stream", "next", frozenset({"transformer"})),
     "mlm": Goal("stream", "masked", STACKS | {"bert", "huggingface"}, two_way=True),
     "nsp": Goal("sentences", "masked", STACKS | {"bert"}, two_way=True),
-    "seq2seq": Goal(
-        "rows", "target", frozenset({"seq2seq", "huggingface"}), ("source", "target"), source="date-pairs"
-    ),
+    "seq2seq": Goal("rows", "target", frozenset({"seq2seq", "huggingface"}), ("source", "target"), source="date-pairs"),
     "span": Goal("stream", "target", frozenset({"seq2seq", "huggingface"})),
     "classification": Goal(
         "rows", "labels", STACKS | {"bert", "huggingface"}, ("text", "label"), two_way=True, source="python-topics"

@@ -1,7 +1,7 @@
 """Tables that every machine has: rows of texts and labels, or of sources and targets, made of what is installed.
 
-    python-topics  the first paragraph of each docstring of some packages of the standard library, and its package
-    date-pairs     dates in English and in French, as Babel's CLDR data writes them
+python-topics  the first paragraph of each docstring of some packages of the standard library, and its package
+date-pairs     dates in English and in French, as Babel's CLDR data writes them
 """
 
 from __future__ import annotations

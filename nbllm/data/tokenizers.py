@@ -218,8 +218,8 @@ def token_bytes(tokenizer: Tokenizer, token_id: int) -> bytes:
 
 
 def token_strings(tokenizer: Tokenizer, ids: Iterable[int]) -> list[str]:
-    """Labels for people: readable text, a lone byte of a character as ⟨E4⟩, a line feed as ⏎, a lone space as ␣, and what
-    would be out of sight or turn the text around, as a control or a bidirectional mark, as ⟨U+202E⟩."""
+    """Labels for people: readable text, a lone byte of a character as ⟨E4⟩, a line feed as ⏎, a lone space as ␣, and
+    what would be out of sight or turn the text around, as a control or a bidirectional mark, as ⟨U+202E⟩."""
     special = special_ids(tokenizer)
     byte_level = is_byte_level(tokenizer)
     labels = []

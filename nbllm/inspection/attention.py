@@ -92,7 +92,7 @@ def attention_maps(module: nn.Module, tokenizer: Tokenizer, text: str, *, contex
 
 
 def cross_attention_maps(
-    module: EncoderDecoder, tokenizer: Tokenizer, target_tokenizer: Tokenizer, source: str, target: str, *, context: int
+    module: nn.Module, tokenizer: Tokenizer, target_tokenizer: Tokenizer, source: str, target: str, *, context: int
 ) -> AttentionMaps:
     """What each target token (query) drew from each source token (key); the first query is the target's beginning."""
     from nbllm.data.tokenizers import end_id, token_strings

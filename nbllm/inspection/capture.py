@@ -1,8 +1,11 @@
-"""What went into chosen parts of a model during one forward pass."""
+"""What goes into chosen parts of a model during one forward pass, what comes out, and what may stand in its place.
+
+B batch, T tokens, D width.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,3 +39,47 @@ def inputs(parts: list[nn.Module]) -> Iterator[dict[int, Any]]:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+@contextmanager
+def outputs(parts: Sequence[nn.Module]) -> Iterator[dict[int, torch.Tensor]]:
+    """While open, what each part gives back stands under its place in the list: the first of several things.
+
+    The hooks go when the block is left, however it is left.
+    """
+    found: dict[int, torch.Tensor] = {}
+
+    def remember(index: int) -> Any:
+        def hook(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
+            found[index] = (output[0] if isinstance(output, tuple) else output).detach()
+
+        return hook
+
+    hooks = [part.register_forward_hook(remember(index)) for index, part in enumerate(parts)]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextmanager
+def embedded(layer: nn.Module, tokens_BT: torch.Tensor, x_BTD: torch.Tensor) -> Iterator[list[bool]]:
+    """While open, the layer answers x_BTD where it is asked for these tokens; the list then holds a True a time.
+
+    This is how a model of any make reads vectors in place of tokens. The hook goes when the block is left.
+    """
+    asked: list[bool] = []
+
+    def answer(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> Any:
+        given = arguments[0] if arguments else None
+        if isinstance(given, torch.Tensor) and given.shape == tokens_BT.shape and torch.equal(given, tokens_BT):
+            asked.append(True)
+            return x_BTD
+        return output
+
+    hook = layer.register_forward_hook(answer)
+    try:
+        yield asked
+    finally:
+        hook.remove()

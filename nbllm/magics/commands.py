@@ -252,7 +252,7 @@ _TABLE = (
         "export",
         "RUN FOLDER",
         "Write a model for Hugging Face transformers, with its card.",
-        ("%llm_export shakespeare ./shakespeare-hf", "%llm_export shakespeare ./out --license mit --push me/shakespeare"),
+        ("%llm_export shakespeare ./shakespeare-hf", "%llm_export shakespeare ./out --license mit --push me/poems"),
         flags=(
             Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int"),
             Flag("--license", "NAME", "licence for the card, as mit or apache-2.0"),

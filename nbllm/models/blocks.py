@@ -64,7 +64,7 @@ class MLP(nn.Module):
 class Block(nn.Module):
     """Residual block: x + mixer(norm(x)), then x + cross(norm(x)) in a decoder and x + mlp(norm(x)) where it has them.
 
-    With the norm after (Vaswani et al. 2017): norm(x + mixer(x)), and so on. `normed` says that x is normalised already.
+    With the norm after (Vaswani et al. 2017): norm(x + mixer(x)), and so on. `normed`: x is normalised already.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Started:
-    """The work begins: at step 0, or `resumed` at that of the checkpoint it goes on from. Said before the loop's first."""
+    """The work begins: at step 0, or `resumed` at that of the checkpoint it goes on from. Said first of all."""
 
     step: int
     resumed: bool

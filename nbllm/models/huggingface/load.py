@@ -98,7 +98,8 @@ def tensors_of(folder: Path, settings: Mapping[str, Any]) -> tuple[dict[str, Ten
     found = next(filter(None, map(auto_class, classes)), "")
     heads = {name: head for head, name in HEADS.items()} | {"AutoModelForPreTraining": "masked"}
     head = heads.get(found) or {"bart": "target", "bert": "masked", "modernbert": "masked"}.get(table, "next")
-    cls = getattr(transformers, found or HEADS[head])
+    bare = "AutoModelForPreTraining" if table == "bert" else HEADS[head]  # which has room for the pooler of a bare BERT
+    cls = getattr(transformers, found or bare)
     with _told(folder.name), _quiet():
         model, info = cls.from_pretrained(
             folder, output_loading_info=True, use_safetensors=True, local_files_only=True, trust_remote_code=False,
