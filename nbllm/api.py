@@ -18,6 +18,8 @@ from nbllm.handles.learning_curve import LearningCurve, learning_curve, learning
 from nbllm.handles.model import Model
 from nbllm.handles.repeat import Repeats, repeat_layers
 from nbllm.handles.run import Run
+from nbllm.handles.suggest import suggest, suggest_layers
+from nbllm.handles.suggestion import Suggestion
 from nbllm.handles.train import attach, load, prune, runs, train, train_layers, unpack
 from nbllm.handles.why import why
 from nbllm.runners import plan
@@ -32,6 +34,7 @@ __all__ = [
     "Model",
     "Repeats",
     "Run",
+    "Suggestion",
     "attach",
     "compare",
     "doctor",
@@ -45,6 +48,8 @@ __all__ = [
     "prune",
     "repeat_layers",
     "runs",
+    "suggest",
+    "suggest_layers",
     "train",
     "train_layers",
     "unpack",

@@ -123,6 +123,14 @@ def _lr_find(command: Command, parsed: Parsed) -> None:
     print(in_terminal(repr(api.find_lr_layers(run_name(parsed), layers, say=_say, **bounds))))
 
 
+def _suggest(command: Command, parsed: Parsed) -> None:
+    from nbllm import api
+    from nbllm.magics.requests import suggest_arguments
+
+    found = api.suggest_layers(**suggest_arguments(parsed, ""), say=_say)
+    print(found.text(found.command))
+
+
 def _why(command: Command, parsed: Parsed) -> None:
     from nbllm import api
     from nbllm.magics.requests import run_name
@@ -340,7 +348,7 @@ Action = Callable[[Command, Parsed], int | None]
 _ACTIONS: dict[str, Action] = {
     "demo": _demo, "lab": _lab, "tour": _tour,
     "train": _train, "learning_curve": _learning_curve, "compare": _compare,
-    "lr_find": _lr_find, "why": _why,
+    "lr_find": _lr_find, "why": _why, "suggest": _suggest,
     "attach": _attach, "runs": _runs, "generate": _generate, "data": _data, "export": _export,
     "pause": _ask, "resume": _ask, "stop": _ask, "checkpoint": _ask, "set": _ask,
     "doctor": _doctor,

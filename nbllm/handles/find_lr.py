@@ -13,6 +13,7 @@ from nbllm.handles.threads import shared_threads
 from nbllm.handles.train import call_layers
 from nbllm.registry import VIEWS
 from nbllm.runners import plan
+from nbllm.runners.machine import share_cores
 from nbllm.store.folder import RunFolder, find_run
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ def find_lr_layers(
         raise ConfigError(f"seconds is {seconds:g}.", "Use a number above 0, as in seconds=60.")
     asked = any(layer for _, layer in layers) or data_object is not None
     found = _existing(run, asked)
+    share_cores()
     from nbllm.runners.rehearsal import rehearse, rehearse_run
     from nbllm.training.lr_finder import sweep
 

@@ -262,6 +262,19 @@ _TABLE = (
         notes="What has no standard home in transformers is written as nbllm.load(FOLDER) reads it, and it says why.",
     ),
     Command(
+        "suggest",
+        "TASK [SOURCE]",
+        "Name a family, a size and settings for a task and data, with the reasons, and a cell to run.",
+        (
+            "%llm_suggest generate ./novel.txt --minutes 3",
+            "%llm_suggest classify {{df}} --minutes 5 --text-column review --label-column stars",
+            "%llm_suggest translate pairs.csv --source-column en --target-column fr",
+        ),
+        flags=(Flag("--minutes", "M", "minutes that the training may take [3]", "float"),),
+        sections=("size", "data", "tokenizer", "model", "train"),
+        notes="TASK is an objective or a word such as generate, classify, translate, fill. What is given stays.",
+    ),
+    Command(
         "why",
         "[RUN]",
         "Explain the last failure of a run, or how it stands, and what to type next.",

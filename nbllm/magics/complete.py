@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nbllm.config import SHORTHAND, Option, RunConfig, options
+from nbllm.config import GOALS, SHORTHAND, Option, RunConfig, options
 from nbllm.errors import ConfigError
+from nbllm.handles.task_words import WORDS
 from nbllm.magics.commands import COMMANDS, HELP, Command, limits, value_names
 from nbllm.magics.parse import Word, words
 from nbllm.registry import CORPORA, TABLES
@@ -152,6 +153,8 @@ def _of_kind(kinds: list[str], given: int, fragment: str) -> list[str]:
         return [run.name for run in reversed(list_runs())] + (["last"] if fragment else [])
     if kind == "SOURCE":
         return [*CORPORA, *TABLES, *_paths(fragment)]
+    if kind == "TASK":
+        return sorted({*GOALS, *WORDS})
     return _paths(fragment) if kind in ("FILE", "FOLDER") else []
 
 

@@ -31,6 +31,7 @@ from nbllm.magics.requests import (
     run_name,
     sampling,
     series_arguments,
+    suggest_arguments,
 )
 from nbllm.magics.streaming import stream_generation
 from nbllm.runners import quota
@@ -255,6 +256,21 @@ class NbllmMagics(Magics):
         from nbllm import api
 
         print(api.export(*(str(each) for each in parsed.names), **parsed.flags))
+
+    @no_var_expand
+    @needs_local_scope
+    @line_magic
+    @one_line_errors
+    def llm_suggest(self, line: str, local_ns: Mapping[str, Any] | None = None) -> Any:
+        parsed = self._parse("suggest", line, self._names(local_ns))
+        if parsed is None:
+            return None
+        from nbllm import api
+
+        with LiveLine(self.shell, "suggestion") as line_shown:
+            found = api.suggest_layers(**suggest_arguments(parsed, line), say=line_shown.say)
+            line_shown.finish(found)
+        return self._quiet(found) if line_shown.showed else found
 
     @no_var_expand
     @needs_local_scope

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -61,6 +62,18 @@ def preview_arguments(parsed: Parsed) -> tuple[Any, dict[str, Any]]:
     if len(sources) > 1:
         raise ConfigError("Two sources are given.", "Keep one of SOURCE and --data SOURCE.")
     return sources[0] if sources else "python-docs", settings
+
+
+def suggest_arguments(parsed: Parsed, line: str) -> dict[str, Any]:
+    """Task, data, minutes and what is settled; a variable of the notebook is named in the cell as it was here."""
+    settings = dict(parsed.settings)
+    task, *sources = [*parsed.names, *([settings.pop("data.source")] if "data.source" in settings else [])]
+    if len(sources) > 1:
+        raise ConfigError("Two sources are given.", "Keep one of SOURCE and --data SOURCE.")
+    variable = re.search(r"\{\{\s*\w+\s*\}\}", line)
+    named = variable[0] if variable and sources and not isinstance(sources[0], str) else None
+    bounds = {"minutes": parsed.flags["minutes"]} if "minutes" in parsed.flags else {}
+    return {"task": str(task), "data": sources[0] if sources else None, "settings": settings, "shown": named, **bounds}
 
 
 def ask(command: Command, parsed: Parsed) -> str:
