@@ -228,7 +228,8 @@ def summary(config: RunConfig | None, status: Status, parent: dict[str, Any] | N
     """`transformer 4×128, 0.80M parameters, cpu`; of a run that began with another's weights `from shakespeare` too."""
     parts = []
     if config is not None:
-        parts.append(f"{config.model.kind} {config.model.layers}×{config.model.width}")
+        sizes = "" if config.model.kind == "huggingface" else f" {config.model.layers}×{config.model.width}"
+        parts.append(f"{config.model.kind}{sizes}")
     if status.parameters:
         learn = f", {millions(status.trained)} of them learn" if status.trained else ""
         parts.append(f"{millions(status.parameters)} parameters{learn}")

@@ -12,7 +12,8 @@ from nbllm.config import goal_of
 from nbllm.errors import ModelError, one_line
 from nbllm.handles.card import write_card
 from nbllm.models.estimate import Shape
-from nbllm.models.huggingface.layouts import Layout, NoLayout, auto_class, layout
+from nbllm.models.huggingface.layouts import ADVICE, Layout, NoLayout, auto_class, layout
+from nbllm.registry import MODELS
 from nbllm.store.files import write_text
 from nbllm.store.folder import RunFolder
 
@@ -127,19 +128,14 @@ def _layout(model: Model) -> Layout:
     """The layout of a network of ours; NoLayout where it has none."""
     config, task = model.config, model.objective.task
     goal = goal_of(config.objective)
-    if config.model.kind not in _KINDS:
-        raise NoLayout(
-            f"No class of transformers computes a {config.model.kind}.", "It is written as nbllm.load reads it."
-        )
+    if not MODELS.is_builtin(config.model.kind):
+        raise NoLayout(f"No class of transformers computes the model '{config.model.kind}' of a cell.", ADVICE)
     shape = Shape(
         task.tokenizer.get_vocab_size(), task.context, goal.head,
         None if task.target_tokenizer is None else task.target_tokenizer.get_vocab_size(), task.target_context,
         model.objective.outputs,
     )  # fmt: skip
     return layout(config.model, shape, pairs=_pairs(model), prefix=config.objective.kind == "prefix-lm")
-
-
-_KINDS = ("transformer", "hybrid", "bert", "seq2seq", "vae", "rnn", "lstm", "gru", "cnn")
 
 
 def _pairs(model: Model) -> bool:

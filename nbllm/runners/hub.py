@@ -180,7 +180,11 @@ def open_model(name: str, allow_download: bool = False, learns: str | None = Non
     objective = learns or source.objective_of(settings, name)
     given: dict[str, Any] = {"init_from": name, "objective.kind": objective, "data.allow_download": allow_download}
     if objective == "classification":
-        given["objective.labels"] = source.labels_of(settings)
+        labels = source.labels_of(settings)
+        one = len(labels) == 1  # a sigmoid, which says how likely the one label is
+        given["objective.labels"] = [f"not {labels[0]}", *labels] if one else labels
+        given["objective.answer"] = "sigmoid" if one else "softmax"
+        given["objective.multi_label"] = settings.get("problem_type") == "multi_label_classification" and not one
     brought = {**layer(name, given), "train.context": source.longest(settings) or UNLIMITED}
     config = resolve([("model", brought), ("call", given)])
     place = source.locate(name, Path.cwd(), allow_download)

@@ -216,6 +216,35 @@ def test_an_exported_folder_is_read_back_as_a_model_of_the_library(tmp_path: Pat
     assert again.score(TEXT) == pytest.approx(model.score(TEXT), rel=1e-4)
 
 
+def test_one_sigmoid_and_several_labels(tmp_path: Path) -> None:
+    """The hub's form of yes or no is one label with a sigmoid, and of several labels a sigmoid each."""
+    for name, more in (("one", {"objective.answer": "sigmoid", "objective.labels": ["no", "yes"]}), ("several", {})):
+        several = {"objective.multi_label": True} if name == "several" else {}
+        model = made({"model": "bert", **LABELS, **more, **several})
+        assert export(model, tmp_path / name).architecture == "ModernBertForSequenceClassification"
+        config = json.loads((tmp_path / name / "config.json").read_text(encoding="utf-8"))
+        assert config["problem_type"] == "multi_label_classification"
+        again = nbllm.load(tmp_path / name)
+        mine, theirs = model.classify([TEXT, PAIR]), again.classify([TEXT, PAIR])
+        assert (mine["p(yes)"] - theirs["p(yes)"]).abs().max() < 1e-5
+        assert list(again.objective.task.labels)[-1] == "yes"
+
+
+def test_a_model_of_a_cell_is_written_in_our_form(tmp_path: Path) -> None:
+    @nbllm.models.register("of_a_cell")
+    class OfACell(torch.nn.Module):
+        def __init__(self, config: Any, vocab_size: int, context: int) -> None:
+            super().__init__()
+            self.table = torch.nn.Embedding(vocab_size, vocab_size)
+
+        def forward(self, tokens_BT: torch.Tensor) -> torch.Tensor:
+            return self.table(tokens_BT)
+
+    written = export(made({"model": "of_a_cell"}), tmp_path / "out")
+    assert "the model 'of_a_cell' of a cell" in written.reason
+    assert nbllm.load(tmp_path / "out").score(TEXT) > 0
+
+
 def test_the_card_of_a_run(tmp_path: Path) -> None:
     table = pd.DataFrame({"text": ["good | <b>*day*</b> ```"] * 30 + ["bad"] * 30, "label": ["x", "y"] * 30})
     run = nbllm.train(

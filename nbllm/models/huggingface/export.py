@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nbllm.models.huggingface.layouts import Layout
 from nbllm.models.huggingface.names import to_theirs, untied
+from nbllm.models.huggingface.quiet import quiet
 
 
 def weights(tensors: Mapping[str, Tensor], layout: Layout, head: str, *, pairs: bool = False) -> dict[str, Tensor]:
@@ -56,7 +57,9 @@ def write(
     if labels:
         config.id2label = dict(enumerate(labels))
         config.label2id = {label: index for index, label in enumerate(labels)}
-        config.problem_type = "multi_label_classification" if several else "single_label_classification"
+        config.problem_type = (
+            "multi_label_classification" if several or len(labels) == 1 else "single_label_classification"
+        )
     config.save_pretrained(folder)
     if head in ("next", "target"):
         ends = {f"{name}_token_id": tokens.get(name) for name in ("bos", "eos", "pad")}
@@ -69,7 +72,8 @@ def write(
 
 def write_foreign(model: Any, tensors: Mapping[str, Tensor], folder: Path) -> None:
     """Write a model of transformers with these weights (`model.` before each name), as the library itself does."""
-    model.save_pretrained(folder, state_dict={name.removeprefix("model."): t for name, t in tensors.items()})
+    with quiet():
+        model.save_pretrained(folder, state_dict={name.removeprefix("model."): t for name, t in tensors.items()})
 
 
 def _special(tokens: Mapping[str, int], layout: Layout, head: str) -> dict[str, Any]:

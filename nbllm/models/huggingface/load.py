@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from nbllm.errors import ModelError, one_line
 from nbllm.models.huggingface.foreign import Foreign, wrap
 from nbllm.models.huggingface.layouts import auto_class
 from nbllm.models.huggingface.names import to_ours
+from nbllm.models.huggingface.quiet import quiet
 from nbllm.models.huggingface.source import HEADS, labels_of
 
 # Keys of model.options that are ours; all others go into the model's own configuration.
@@ -40,13 +40,18 @@ class Wanted:
     pad: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def answers(self) -> list[str]:
+        """The label of each output: of one sigmoid the second of the two."""
+        return list(self.labels if len(self.labels) == self.outputs else self.labels[-1:])
+
 
 def build(settings: Mapping[str, Any], wanted: Wanted, trusted: bool = False) -> Foreign:
     """The model that a config.json describes, with fresh weights: checkpoints are then put into it."""
     import transformers
 
     kind = str(settings.get("model_type"))
-    with _told(kind), _quiet():
+    with _told(kind), quiet():
         if kind not in transformers.CONFIG_MAPPING:
             raise ModelError(f"This transformers knows no model of type '{kind}'.", "pip install -U transformers")
         config = transformers.CONFIG_MAPPING[kind].from_dict({**settings})
@@ -60,7 +65,7 @@ def load(folder: Path, wanted: Wanted, trusted: bool = False) -> tuple[Foreign, 
     """The model in a folder, and the names of its parameters that the folder does not hold and that are fresh."""
     import transformers
 
-    with _told(folder.name), _quiet():
+    with _told(folder.name), quiet():
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trusted)
         own_labels = labels_of(config.to_dict()) if wanted.head == "labels" else []
         _adapt(config, wanted)
@@ -100,7 +105,7 @@ def tensors_of(folder: Path, settings: Mapping[str, Any]) -> tuple[dict[str, Ten
     head = heads.get(found) or {"bart": "target", "bert": "masked", "modernbert": "masked"}.get(table, "next")
     bare = "AutoModelForPreTraining" if table == "bert" else HEADS[head]  # which has room for the pooler of a bare BERT
     cls = getattr(transformers, found or bare)
-    with _told(folder.name), _quiet():
+    with _told(folder.name), quiet():
         model, info = cls.from_pretrained(
             folder, output_loading_info=True, use_safetensors=True, local_files_only=True, trust_remote_code=False,
             dtype=torch.float32,
@@ -119,7 +124,7 @@ def read_tokenizer(folder: Path, trusted: bool = False) -> Tokenizer:
     """The fast tokenizer of a model in a folder. ModelError where it has none."""
     import transformers
 
-    with _told(folder.name), _quiet():
+    with _told(folder.name), quiet():
         try:
             found = transformers.AutoTokenizer.from_pretrained(
                 folder, use_fast=True, local_files_only=True, trust_remote_code=trusted
@@ -150,8 +155,7 @@ def _adapt(config: Any, wanted: Wanted) -> None:
     if getattr(config, "pad_token_id", None) is None:
         config.pad_token_id = wanted.pad  # by which a decoder finds the last token of a text
     if wanted.outputs:
-        labels = list(wanted.labels) if len(wanted.labels) == wanted.outputs else list(wanted.labels[-1:])
-        labels = labels or [f"LABEL_{index}" for index in range(wanted.outputs)]
+        labels = wanted.answers or [f"LABEL_{index}" for index in range(wanted.outputs)]
         config.num_labels = wanted.outputs
         config.id2label = dict(enumerate(labels))
         config.label2id = {label: index for index, label in enumerate(labels)}
@@ -181,7 +185,7 @@ def _with_kernels(make: Any, options: Mapping[str, Any]) -> Any:
 def _same_labels(own: Sequence[str], wanted: Wanted) -> bool:
     """Whether the model's labels are the run's, in this order; LABEL_0, LABEL_1 are any."""
     unnamed = all(label == f"LABEL_{index}" for index, label in enumerate(own))
-    return len(own) == wanted.outputs and (unnamed or list(own) == list(wanted.labels))
+    return len(own) == wanted.outputs and (unnamed or list(own) == wanted.answers)
 
 
 def _renewed(model: Any) -> set[str]:
@@ -213,19 +217,3 @@ def _told(name: str) -> Iterator[None]:
                 "If you trust it: model: {options: {trust_remote_code: true}}",
             ) from None
         raise ModelError(f"{name} cannot be loaded: {said[:240]}", "Check the folder and its config.json.") from error
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the library's bars and its report of fresh weights: what is fresh is told by ourselves."""
-    from transformers.utils import logging as theirs
-
-    level, bars = theirs.get_verbosity(), theirs.is_progress_bar_enabled()
-    theirs.set_verbosity(logging.ERROR)
-    theirs.disable_progress_bar()
-    try:
-        yield
-    finally:
-        theirs.set_verbosity(level)
-        if bars:
-            theirs.enable_progress_bar()
