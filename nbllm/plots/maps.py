@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ def heatmap(
     if units:
         hover = [[f"{row}, {visible(token)}" for token in tokens] for row in names]
     else:
-        hover = [[f"{visible(row)} → {visible(token)}" for token in tokens] for row in names]
+        hover = [[f"{apart(visible(row))} → {apart(visible(token))}" for token in tokens] for row in names]
     figure = go.Figure(
         go.Heatmap(
             z=np.asarray(weights, dtype=np.float32), zmin=0, zmax=1, colorscale=WEIGHTS,
@@ -68,3 +69,14 @@ def visible(token: str) -> str:
 def escape(text: str) -> str:
     """Text that Plotly shows as it is: its labels know a little HTML."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def apart(token: str) -> str:
+    """A token that is written from right to left, so that it does not turn around what stands beside it."""
+    turns = any(unicodedata.bidirectional(character) in ("R", "AL", "AN") for character in token)
+    return f"\u2068{token}\u2069" if turns else token
+
+
+def width(text: str) -> int:
+    """Places that the text takes where a Latin letter takes one; Chinese takes two."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

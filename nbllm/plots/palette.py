@@ -11,3 +11,5 @@ PAPER = "#FFFFFF"
 
 # White to deep blue, even in lightness, for weights from 0 to 1.
 WEIGHTS = [[0.0, "#F7FBFF"], [0.25, "#C6DBEF"], [0.5, "#6BAED6"], [0.75, "#2171B5"], [1.0, "#08306B"]]
+# Blue for, orange against, the page's white between, for values on both sides of zero.
+SIGNED = [[0.0, "#B35806"], [0.25, "#FDB863"], [0.5, "#F7F7F7"], [0.75, "#80B1D3"], [1.0, "#08519C"]]
