@@ -132,8 +132,10 @@ class SpanCorruption(Translate):
     def _corrupt(self, ids: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """The text with its hidden spans marked, and the spans behind their marks."""
         config = self.task.config
-        hidden = max(1, round(len(ids) * config.mask_share))
-        spans = int(min(max(1, round(hidden / config.span_length)), len(self.sentinels), hidden, len(ids) - hidden))
+        room = (self.task.target_context or self.task.context) - 1  # a mark a span stands there too
+        hidden = max(1, min(round(len(ids) * config.mask_share), room * 3 // 4, len(ids) - 1))
+        spans = max(1, round(hidden / config.span_length))
+        spans = max(1, min(spans, len(self.sentinels), hidden, len(ids) - hidden, room - hidden))
         inside = _parts(hidden, spans, rng)
         between = _parts(len(ids) - hidden, spans, rng)
         source, target, place = [], [], 0

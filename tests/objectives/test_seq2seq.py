@@ -113,3 +113,13 @@ def test_accuracy_of_tokens_and_of_whole_answers() -> None:
     count = int((each["targets"] != IGNORED).sum())
     assert told["token_accuracy"] == pytest.approx((count - 1) / count)
     assert told["sentence_accuracy"] == pytest.approx(3 / 4)
+
+
+@pytest.mark.parametrize("room", [4, 8, 12])
+def test_span_corruption_keeps_to_the_room_of_the_target(room: int) -> None:
+    """A decoder of few places is never asked for more, however much is to be hidden."""
+    special = SpanCorruption.special_tokens
+    objective = SpanCorruption(task(special=special, context=32, target_context=room, mask_share=0.9))
+    letters = ordinary(objective.task.tokenizer)
+    windows = np.stack([RNG(seed).choice(letters, 33) for seed in range(20)])
+    assert objective.collate(windows, RNG(0))["inputs"].shape[1] <= room
