@@ -64,7 +64,10 @@ class ModelConfig(Section):
     dropout: float = Field(0.0, ge=0, lt=1, description="share of units dropped while training")
     tied: bool = Field(True, description="embedding and head share their weights")
     plain: bool = Field(False, description="no residuals, no norms, no MLP: the textbook network")
-    options: dict[str, Any] = Field(default_factory=dict, description="free settings of a model registered in a cell")
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="free settings of a model registered in a cell, or what overrules a Hugging Face config.json",
+    )
 
     @field_validator("blocks", "encoder", "decoder", mode="before")
     @classmethod

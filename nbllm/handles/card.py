@@ -12,7 +12,7 @@ import yaml
 from nbllm.config import goal_of
 from nbllm.handles.readable import heading, number
 from nbllm.handles.record import Record
-from nbllm.models.huggingface.layouts import auto_class
+from nbllm.models.huggingface.classes import auto_class
 from nbllm.registry import VIEWS
 from nbllm.store.files import read_json, write_text
 from nbllm.store.folder import RunFolder

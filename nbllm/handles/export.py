@@ -12,7 +12,8 @@ from nbllm.config import goal_of
 from nbllm.errors import ModelError, one_line
 from nbllm.handles.card import write_card
 from nbllm.models.estimate import Shape
-from nbllm.models.huggingface.layouts import ADVICE, Layout, NoLayout, auto_class, layout
+from nbllm.models.huggingface.classes import auto_class
+from nbllm.models.huggingface.layouts import ADVICE, Layout, NoLayout, layout
 from nbllm.registry import MODELS
 from nbllm.store.files import write_text
 from nbllm.store.folder import RunFolder

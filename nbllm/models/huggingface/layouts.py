@@ -31,18 +31,6 @@ TWO_STACKS = {
     ("after", "sinusoidal", False): ("marian", "MarianMTModel"),
 }
 _CLASSES = {"qwen3": "Qwen3", "llama": "Llama", "mistral": "Mistral", "gpt2": "GPT2"}
-# The end of a class's name, to the class of transformers that finds it by a config.json.
-AUTO_CLASSES = {
-    "ForCausalLM": "AutoModelForCausalLM",
-    "WithLMHeadModel": "AutoModelForMaskedLM",
-    "LMHeadModel": "AutoModelForCausalLM",
-    "ForMaskedLM": "AutoModelForMaskedLM",
-    "ForPreTraining": "AutoModelForPreTraining",
-    "ForSequenceClassification": "AutoModelForSequenceClassification",
-    "ForConditionalGeneration": "AutoModelForSeq2SeqLM",
-    "ForSeq2SeqLM": "AutoModelForSeq2SeqLM",
-    "MTModel": "AutoModelForSeq2SeqLM",
-}
 
 
 class NoLayout(ModelError):
@@ -57,16 +45,6 @@ class Layout:
     architecture: str
     table: str
     settings: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def auto_class(self) -> str:
-        """The class of transformers that finds this one by its config.json."""
-        return auto_class(self.architecture)
-
-
-def auto_class(architecture: str) -> str:
-    """The class of transformers that finds a class by a config.json; nothing for one that none of ours is like."""
-    return next((name for ending, name in AUTO_CLASSES.items() if architecture.endswith(ending)), "")
 
 
 def layout(config: ModelConfig, shape: Shape, *, pairs: bool = False, prefix: bool = False) -> Layout:

@@ -14,8 +14,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from nbllm.errors import ModelError, one_line
+from nbllm.models.huggingface.classes import auto_class
 from nbllm.models.huggingface.foreign import Foreign, wrap
-from nbllm.models.huggingface.layouts import auto_class
 from nbllm.models.huggingface.names import to_ours
 from nbllm.models.huggingface.quiet import quiet
 from nbllm.models.huggingface.source import HEADS, labels_of

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nbllm.errors import ConfigError, ModelError, one_line
-from nbllm.models.huggingface.layouts import auto_class
+from nbllm.models.huggingface.classes import auto_class
 
 PREFIX = "hf:"
 HEADS = {
