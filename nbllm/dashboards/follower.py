@@ -30,6 +30,10 @@ class View(Protocol):
 
     closed: bool
 
+    @property
+    def urgent(self) -> bool:
+        """Whether what is to be kept of a cell must be shown before the cell ends."""
+
     def offer(self, feed: Feed) -> None:
         """Show what is new in `feed`."""
 
@@ -67,12 +71,16 @@ class Follower:
 
     @classmethod
     def settle_all(cls, last: bool = False) -> None:
-        """Look at every run that is shown, from the calling thread, and let its views settle."""
+        """Let the views of every run settle, after a look from the calling thread where one must have it now."""
         with cls._guard:
             followers = list(cls._all.values())
         for follower in followers:
-            if follower._views:
+            views = list(follower._views)
+            if last or any(view.urgent for view in views):
                 follower.look(lambda view, feed: view.settle(feed, last))
+            else:  # a cell beside a live dashboard waits for nothing
+                for view in views:
+                    view.settle(follower.feed, last)
 
     def look(self, tell: Callable[[View, Feed], None] | None = None) -> bool:
         """Read what is new, and offer it to the views, or `tell` them. Whether something was new."""

@@ -108,6 +108,8 @@ class Dashboard:
 class _Fallback:
     """Watches for a page that shows widgets: while none gave a sign, the still picture moves in their place."""
 
+    urgent = False
+
     def __init__(self, panel: Any, snapshot: Snapshot):
         self.closed = False
         self._panel = panel
@@ -118,8 +120,7 @@ class _Fallback:
         self._snapshot.alone = self._panel.presence.deaf
 
     def settle(self, feed: Feed, last: bool) -> None:
-        """As ever."""
-        self.offer(feed)
+        """Nothing: it decides with every look."""
 
 
 def _cell() -> str | None:

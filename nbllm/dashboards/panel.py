@@ -36,6 +36,7 @@ class Panel(anywidget.AnyWidget):
 
     _esm = "export default {}"  # each panel takes the text of panel.js below
     _css = ""
+    urgent = False
 
     name = traitlets.Unicode().tag(sync=True)
     summary = traitlets.Unicode().tag(sync=True)

@@ -137,6 +137,11 @@ class Snapshot:
         self._pace = MINUTE
         self._sent = self._pictured = self._began = time.monotonic()
 
+    @property
+    def urgent(self) -> bool:
+        """Where no page shows widgets, updates are taken only while a cell runs."""
+        return self.alone
+
     def show(self, watch: Watch) -> None:
         """The first display, in the cell that runs now."""
         # From the follower's thread an update is sent in the cell's own context, as its page expects. A runner without
@@ -159,10 +164,10 @@ class Snapshot:
             self._send(watch, with_png=turned or late or now - self._pictured >= MINUTE or not self.alone)
 
     def settle(self, feed: Feed, last: bool) -> None:
-        """What the notebook keeps at the end of this cell. Beside live widgets that can wait for the thread."""
+        """What the notebook keeps at the end of this cell. Beside live widgets that waits for the thread."""
         if not self.alone and not last:
             self._pace = _CELL_SECONDS
-            return self.offer(feed)
+            return None
         fresh = time.monotonic() - self._sent < 1 and feed.watch.status.state not in ENDED
         if self._context is None or (self._with_png and (fresh or _facts(feed.watch) == self._shown)):
             return None
@@ -194,6 +199,8 @@ def _facts(watch: Watch) -> tuple[Any, ...]:
 
 class Lines:
     """The plainest view: a line of text when the state changes, and every ten seconds."""
+
+    urgent = True
 
     def __init__(self, stream: Any = None):
         self.closed = False

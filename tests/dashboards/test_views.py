@@ -44,6 +44,8 @@ class Clock:
 class Noted:
     """A view that notes which thread offered what."""
 
+    urgent = True
+
     def __init__(self) -> None:
         self.closed = False
         self.steps: list[int] = []
@@ -247,6 +249,34 @@ def test_one_thread_serves_all_views_and_ends_with_the_run(writer: Writer, monke
     for view in views:
         follower.remove(view)
     until(lambda: not follower.running)
+
+
+def test_a_cell_beside_a_live_dashboard_waits_for_nothing(writer: Writer) -> None:
+    follower = Follower.of(writer.run.path)
+    follower.look()
+    live, alone = snapshot.Snapshot(alone=False), Noted()
+    follower._views.append(live)
+    with follower._guard:
+        Follower._all[follower._key] = follower
+    held, let_go = threading.Event(), threading.Event()
+
+    def busy() -> None:
+        with follower.lock:  # as while it draws
+            held.set()
+            let_go.wait(20)
+
+    thread = threading.Thread(target=busy)
+    thread.start()
+    held.wait(20)
+    Follower.settle_all()
+    assert thread.is_alive(), "it did not wait for the lock"
+    let_go.set()
+    thread.join()
+    follower._views.append(alone)
+    Follower.settle_all()
+    assert alone.steps == [30], "one that must settle within the cell does"
+    for view in (live, alone):
+        follower.remove(view)
 
 
 def test_what_is_shown_nowhere_is_let_go(writer: Writer) -> None:
