@@ -14,7 +14,7 @@ from PIL import Image
 from tests import kernel
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
-pytestmark = pytest.mark.notebooks
+pytestmark = [pytest.mark.notebooks, pytest.mark.timeout(900)]  # a training a family
 
 
 @pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda file: file.stem)

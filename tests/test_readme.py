@@ -128,6 +128,7 @@ def surroundings(place: Path) -> dict[str, str]:
 
 
 @pytest.mark.notebooks
+@pytest.mark.timeout(900)  # a training or two a block
 def test_the_python_blocks_run_in_order(place: Path) -> None:
     cells = blocks("python", "ipython", "py")
     assert cells, "README.md has no ```python block"
