@@ -17,6 +17,7 @@ from nbllm.errors import RunError, did_you_mean
 from nbllm.store.status import Status, read_status
 
 _NAME = re.compile(r"[\w][\w.+-]{0,99}", re.UNICODE)
+_FULL_BYTES = 64e3
 _START_SECONDS = 30  # a worker that was asked for has so long to take the lock
 _started_in = Path.cwd()
 
@@ -127,8 +128,11 @@ class RunFolder:
         return status
 
     def last_words(self, lines: int = 3) -> str:
-        """The last lines of the log, on one line."""
-        return " | ".join(self.log_tail(lines))
+        """The last lines of the log, on one line; and that the disk is full, which nobody could write down."""
+        said = self.log_tail(lines)
+        if shutil.disk_usage(self.path).free < _FULL_BYTES:
+            said.append("the disk is full")
+        return " | ".join(said)
 
     def log_tail(self, lines: int = 200) -> list[str]:
         """The last lines of log.txt, at most 64 kB of it."""

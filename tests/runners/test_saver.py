@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,26 @@ def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     monkeypatch.setattr(plan, "check_disk", lambda config, root: root.mkdir(exist_ok=True))
     yield disk
     subprocess.run(["umount", "-l", str(disk)], check=True)  # token files may still be mapped
+
+
+def test_a_worker_that_dies_of_a_full_disk_is_said_so(small_disk: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("".join(f"{n} sheep jumped over the fence, and then {n + 1} more.\n" for n in range(400)))
+    run = nbllm.train("full", data=str(text), steps=10_000_000, **QUICK, **QUIET)
+    end = time.monotonic() + 120
+    while run.step < 20:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    others = os.open(small_disk / "others", os.O_CREAT | os.O_WRONLY)
+    with contextlib.suppress(OSError):  # no space left
+        while True:
+            os.write(others, bytes(4096))
+    os.close(others)
+    while run.state == "training":
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert run.state in ("lost", "failed")
+    assert "disk is full" in run.error or "No space left" in run.error
 
 
 def test_a_checkpoint_that_finds_no_room_is_said_and_the_run_goes_on(small_disk: Path, tmp_path: Path) -> None:
