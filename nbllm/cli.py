@@ -155,6 +155,15 @@ def _compare(command: Command, parsed: Parsed) -> None:
     print(api.compare(*parsed.names, sort=parsed.flags.get("sort")))
 
 
+def _look(command: Command, parsed: Parsed) -> None:
+    from nbllm.magics.requests import look
+
+    found = look(command, parsed)
+    from nbllm.dashboards.looking import text
+
+    print(text(found))
+
+
 def _attach(command: Command, parsed: Parsed) -> int:
     from nbllm import api
     from nbllm.magics.requests import run_name
@@ -348,6 +357,7 @@ Action = Callable[[Command, Parsed], int | None]
 _ACTIONS: dict[str, Action] = {
     "demo": _demo, "lab": _lab, "tour": _tour,
     "train": _train, "learning_curve": _learning_curve, "compare": _compare,
+    "predictions": _look, "influence": _look,
     "lr_find": _lr_find, "why": _why, "suggest": _suggest,
     "attach": _attach, "runs": _runs, "generate": _generate, "data": _data, "export": _export,
     "pause": _ask, "resume": _ask, "stop": _ask, "checkpoint": _ask, "set": _ask,

@@ -31,19 +31,20 @@ def strip(predictions: Any) -> str:
     tokens = [_token(predictions, place, blind) for place in range(min(count, MOST))]
     if predictions.given:
         tokens.insert(0, f'<span style="opacity:.6">{escape(_lines(predictions.given))}</span>')
-    bits = float(predictions.surprise.sum())
-    said = f"{count:,} tokens, {bits / max(1, count):.2f} bits a token, {predictions.bits_per_byte:.3f} bits per byte"
+    bits = float(predictions.surprise.mean())
+    said = f"{count:,} tokens, {bits:.2f} bits a token, {predictions.bits_per_byte:.3f} bits per byte"
     cut = f"; the first {MOST} are shown, .frame() has all" if count > MOST else ""
     scale = "".join(
         f'<span style="display:inline-block;width:16px;height:.8em;background:{_shade(step / 8)}"></span>'
         for step in range(9)
     )
+    behind = table(rows(predictions), "Probability, rank and surprise of each token, and what was expected")
     return (
         f'<div class="nbllm-strip"><div style="{_FACE}">{"".join(tokens)}</div>'
         f'<div style="opacity:.75;font-size:smaller;margin-top:.4em">{said}{cut}<br>'
         f'<span aria-hidden="true">expected {scale} as surprising as a blind guess ({blind:.1f} bits). </span>'
         "Hover over a token to see what was expected.</div>"
-        f'<details style="margin-top:.3em"><summary>The same as a table</summary>{_table(predictions)}</details></div>'
+        f'<details style="margin-top:.3em"><summary>The same as a table</summary>{behind}</details></div>'
     )
 
 
@@ -75,19 +76,19 @@ def _hover(predictions: Any, place: int) -> str:
     return "\n".join(lines)
 
 
-def _table(predictions: Any) -> str:
-    places = range(min(len(predictions.tokens), MOST))
-    frame = pd.DataFrame(
+def rows(predictions: Any, most: int = MOST) -> pd.DataFrame:
+    """A row a token, in words: its probability, rank and bits, and what was expected."""
+    places = range(min(len(predictions.tokens), most))
+    expected = [
+        ", ".join(f"{apart(visible(t))} {p:.0%}" for t, p in predictions.alternatives_at(i)[:_BESIDE]) for i in places
+    ]
+    return pd.DataFrame(
         {
             "token": [visible(predictions.tokens[i]) for i in places],
             "probability": [f"{predictions.probabilities[i]:.2%}" for i in places],
             "rank": [f"{predictions.ranks[i]:,}" for i in places],
             "bits": [f"{predictions.surprise[i]:.2f}" for i in places],
-            "expected": [
-                ", ".join(f"{apart(visible(t))} {p:.0%}" for t, p in predictions.alternatives_at(i)[:_BESIDE])
-                for i in places
-            ],
+            "expected": expected,
         },
         index=pd.Index([i + bool(predictions.given) for i in places], name="position"),
     )
-    return table(frame, "Probability, rank and surprise of each token, and what was expected")

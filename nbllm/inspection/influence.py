@@ -37,7 +37,7 @@ class Influence:
     """How much each token that was read (input) speaks for each answer (output), in bits; below 0: against it.
 
     values    float32 (output, input)
-    outputs   a readable label an answer: the tokens that were to be predicted ("→ x": what the model itself would say
+    outputs   a readable label an answer: the tokens that were to be predicted ("→x": what the model itself would say
               next), or the labels of a classifier
     inputs    a readable label a token that was read
     evidence  float32 (output,) log2 p / (1 - p) of each answer, in bits
@@ -146,7 +146,8 @@ def influence(
             difference_N = evidence_N - look.evidence(neutral=True)
             gap = float((values_NT.sum(1) - difference_N).abs().max())
             if gap > TOLERANCE * max(1.0, float(difference_N.abs().max())):
-                warnings.warn(f"{steps} steps miss the difference by {gap:.2g} bits: give more steps.", stacklevel=3)
+                advice = "use another baseline" if baseline == "zero" else "give more steps"
+                warnings.warn(f"{steps} steps miss the difference by {gap:.2g} bits: {advice}.", stacklevel=3)
     single = target is not None and not isinstance(module, GivesLabels | WritesTarget)
     return Influence(
         values_NT.float().cpu().numpy(), outputs, question.inputs, evidence_N.float().cpu().numpy(), method,
@@ -188,7 +189,7 @@ def _question(
             logits_NV = question.read(question.tokens_RT, question.rows_N[onward_N], question.places_N[onward_N])
         answers_N = answers_N.masked_scatter(onward_N, logits_NV.argmax(-1))
     names = token_strings(tokenizer, answers_N.tolist())
-    names = [f"→ {name}" if onward else name for name, onward in zip(names, onward_N.tolist(), strict=True)]
+    names = [f"→{name}" if onward else name for name, onward in zip(names, onward_N.tolist(), strict=True)]
     return replace(question, answers_N=answers_N), names
 
 

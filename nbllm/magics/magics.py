@@ -26,6 +26,7 @@ from nbllm.magics.preview import PreviewView
 from nbllm.magics.requests import (
     ask,
     carry_out,
+    look,
     preview_arguments,
     run_and_prompt,
     run_name,
@@ -151,6 +152,32 @@ class NbllmMagics(Magics):
         from nbllm import api
 
         return api.compare(*parsed.names, sort=parsed.flags.get("sort"))
+
+    @no_var_expand
+    @needs_local_scope
+    @line_cell_magic
+    @one_line_errors
+    def llm_predictions(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Any:
+        return self._look("predictions", line, cell, local_ns)
+
+    @no_var_expand
+    @needs_local_scope
+    @line_cell_magic
+    @one_line_errors
+    def llm_influence(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Any:
+        return self._look("influence", line, cell, local_ns)
+
+    def _look(self, command: str, line: str, cell: str | None, local_ns: Mapping[str, Any] | None) -> Any:
+        """Ask a model about a text, and show what it says."""
+        names = self._names(local_ns)
+        parsed = self._parse(command, line, names)
+        if parsed is None:
+            return None
+        found = look(COMMANDS[command], parsed, cell, names)
+        from nbllm.dashboards.looking import show
+
+        show(found)
+        return self._quiet(found)
 
     def _series(self, series: Any, flags: Mapping[str, Any]) -> Any:
         """Show runs that belong together, and wait for them where that was asked."""

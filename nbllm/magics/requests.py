@@ -33,12 +33,14 @@ def series_arguments(command: str, line: str, flags: Mapping[str, Any], data_obj
     }
 
 
-def run_and_prompt(parsed: Parsed, cell: str | None, names: Mapping[str, Any]) -> tuple[str, str]:
-    """Which run is asked, and the text to go on from: the rest of the line, or the body of the cell."""
+def run_and_prompt(
+    parsed: Parsed, cell: str | None, names: Mapping[str, Any], command: str = "generate"
+) -> tuple[str, str]:
+    """Which run is asked, and the text that it is given: the rest of the line, or the body of the cell."""
     if cell is not None:
         if len(parsed.names) > 1:
             raise ConfigError(
-                "A prompt stands in the line and in the cell.", "Write %%llm_generate RUN, and the prompt below it."
+                "A prompt stands in the line and in the cell.", f"Write %%llm_{command} RUN, and the text below it."
             )
         return str(parsed.names[0]) if parsed.names else "last", expand_prompt(cell.removesuffix("\n"), names)
     if not parsed.names:
@@ -53,6 +55,16 @@ def sampling(parsed: Parsed) -> dict[str, Any]:
     if "stop" in settings:
         settings["stop"] = [_newlines(str(text)) for text in settings["stop"]]
     return settings
+
+
+def look(command: Command, parsed: Parsed, cell: str | None = None, names: Mapping[str, Any] | None = None) -> Any:
+    """What the command asks of a model about a text: its predictions, or the influence of tokens."""
+    from nbllm import api
+
+    run, text = run_and_prompt(parsed, cell, names or {}, command.name)
+    settings = dict(parsed.flags)
+    model = api.load(run, step=settings.pop("step", None))
+    return getattr(model, command.name)(text, **settings)
 
 
 def preview_arguments(parsed: Parsed) -> tuple[Any, dict[str, Any]]:

@@ -71,8 +71,7 @@ def influence_picture(influence: Any) -> bytes:
     tokens = [clip(visible(name), _LETTERS) for name in influence.inputs]
     title = clip(_title(influence), 90)
     left = 16 + (max(int(small.getlength(name)) for name in names) if labelled else 0)
-    upright = all(small.getlength(token) <= cell for token in tokens)
-    below = 8 + (18 if upright else max(int(small.getlength(token)) for token in tokens)) if labelled else 8
+    below = 8 + max(18, *(int(small.getlength(token)) for token in tokens)) if labelled else 8
     wide, high, top = columns * cell, rows * cell, 34
     size = (max(left + wide + 12, int(face.getlength(title)) + 24), top + high + below + 8)
     picture = Image.new("RGB", size, PAPER)
@@ -86,7 +85,7 @@ def influence_picture(influence: Any) -> bytes:
             draw.text((left - 6, top + row * cell + cell / 2), name, INK, font=small, anchor="rm")
         for column, token in enumerate(tokens):
             x, y = left + column * cell, top + high + 5
-            if upright:
+            if small.getlength(token) <= cell:
                 draw.text((x + cell / 2, y), token, INK, font=small, anchor="ma")
             else:
                 word = _turned(token, small)

@@ -1,0 +1,89 @@
+"""How what a model was asked is shown under a cell, and in a terminal: predictions, and influence.
+
+A page with Plotly draws the heatmap from data in the notebook, without the kernel; others take the still picture. Under
+each stands its table.
+"""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from nbllm.dashboards.compare import PLOTLY, plotly
+from nbllm.dashboards.tables import table
+from nbllm.dashboards.tiers import tier
+from nbllm.handles.readable import plain
+from nbllm.inspection.predictions import Predictions
+from nbllm.plots.maps import apart, visible
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nbllm.inspection.influence import Influence
+
+_ROWS = 512  # of the table of influence
+_BESIDE = 3  # tokens in a row of a table
+
+
+def show(found: Predictions | Influence) -> None:
+    """Display predictions as a strip, with the lens where layers were asked, or influence as a heatmap and a table."""
+    from IPython.display import display
+
+    chosen = tier()
+    if chosen == "text":
+        print(text(found))
+        return
+    if isinstance(found, Predictions):
+        display({"text/html": found._repr_html_(), "text/plain": repr(found)}, raw=True)
+        if chosen == "widget" and len(found.lens.names) > 1:
+            display({PLOTLY: plotly(found.figure()), "text/plain": "The logit lens: see .lens_frame()"}, raw=True)
+        return
+    png = base64.b64encode(found._repr_png_()).decode("ascii")
+    if chosen == "widget":  # without a PNG of its own: Plotly's extension of JupyterLab would show that one
+        image = f'<img alt="{escape(repr(found), quote=True)}" src="data:image/png;base64,{png}">'
+        display({PLOTLY: plotly(found.figure()), "text/html": image, "text/plain": repr(found)}, raw=True)
+    else:
+        display({"image/png": png, "text/plain": repr(found)}, raw=True)
+    display({"text/html": influence_table(found), "text/plain": ""}, raw=True)
+
+
+def influence_table(influence: Influence) -> str:
+    """The tokens that moved each answer most, as HTML that opens at a click."""
+    shown = strongest(influence).iloc[:_ROWS]
+    return f"<details><summary>What moved each answer most</summary>{table(shown, 'Tokens, and bits for it')}</details>"
+
+
+def text(found: Predictions | Influence) -> str:
+    """The same as lines of text."""
+    shown = _expected(found) if isinstance(found, Predictions) else strongest(found)
+    return f"{plain(shown)}\n{found!r}"
+
+
+def strongest(influence: Influence) -> pd.DataFrame:
+    """A row an answer: how likely it was, and the tokens that moved it most with their bits."""
+    import pandas as pd
+
+    found = influence.strongest(_BESIDE)
+    moved = [
+        ", ".join(
+            f"{apart(visible(row[f'token_{k}']))} {row[f'bits_{k}']:+.2f}"
+            for k in range(1, _BESIDE + 1)
+            if row.get(f"bits_{k}")
+        )
+        for row in found.to_dict("records")
+    ]
+    return pd.DataFrame(
+        {
+            "answer": [visible(name) for name in found.output],
+            "probability": [f"{share:.1%}" for share in found.probability],
+            "moved by (bits)": moved,
+        },
+        index=pd.RangeIndex(len(found), name="place"),
+    )
+
+
+def _expected(predictions: Predictions) -> Any:
+    from nbllm.dashboards.strip import rows
+
+    return rows(predictions, len(predictions.tokens))
