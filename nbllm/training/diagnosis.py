@@ -163,9 +163,11 @@ def lr_too_low(history: History) -> str:
     fall, later = first - end, middle - end
     # What any text gives away at once, how often each token stands in it, no table of labels does: less tells there.
     little = 0.3 if "bits_per_byte" in history.measures else 0.05
-    if fall > little * abs(first) or begin - end <= 0:
+    if fall > little * abs(first) or min(fall, begin - end) <= 0:
         return ""
-    if fall > 0.01 * abs(first) and later < 0.35 * (begin - end):
+    noise = float(np.std(history.losses[peak] - smooth[peak])) / max(5, len(smooth) // 20) ** 0.5
+    slowing = later < max(0.35 * (begin - end), 2 * noise) or begin - end < 0.01 * abs(first)
+    if fall > 0.01 * abs(first) and slowing:
         return ""
     told = f"the train loss has fallen only from {first:.3g} to {end:.3g} in {history.steps[peak[-1]]:,} steps"
     if fall < 0.01 * abs(first):
@@ -199,8 +201,8 @@ def held_out_jump(history: History) -> str:
     if len(held) < 3:
         return ""
     last, before = float(held[-1]), float(held[-2])
-    usual = float(np.median(np.abs(np.diff(held[:-1]))))
-    if not last - before > max(0.1 * abs(before), 0.05, 4 * usual):
+    usual = float(np.diff(held[:-1]).max(initial=0.0))
+    if not last - before > max(0.1 * abs(before), 0.05, 3 * usual):
         return ""
     smooth = smoothed(history.losses)
     then = smooth[np.searchsorted(history.steps, steps[-2]).clip(0, len(smooth) - 1)] if len(smooth) else math.nan

@@ -54,13 +54,13 @@ class History:
 
 
 def smoothed(values: np.ndarray) -> np.ndarray:
-    """A trailing mean over a twentieth of the rows, 5 at least; numbers that are none are left out."""
-    if not len(values):
-        return values
-    width = min(len(values), max(5, len(values) // 20))
+    """A trailing mean over a twentieth of the rows, 5 at least; places without a number are bridged."""
     finite = np.isfinite(values)
-    sums = np.cumsum(np.concatenate([[0.0], np.where(finite, values, 0.0)]))
-    counts = np.cumsum(np.concatenate([[0], finite]))
-    ends = np.arange(1, len(values) + 1)
-    starts = np.maximum(0, ends - width)
-    return (sums[ends] - sums[starts]) / np.maximum(1, counts[ends] - counts[starts])
+    if not finite.any():
+        return np.zeros(len(values))
+    rows = np.arange(len(values))
+    bridged = np.interp(rows, rows[finite], values[finite])
+    width = min(len(values), max(5, len(values) // 20))
+    sums = np.cumsum(np.concatenate([[0.0], bridged]))
+    starts = np.maximum(0, rows + 1 - width)
+    return (sums[1:] - sums[starts]) / (rows + 1 - starts)
