@@ -50,8 +50,8 @@ def show(found: Predictions | Influence) -> None:
 
 def influence_table(influence: Influence) -> str:
     """The tokens that moved each answer most, as HTML that opens at a click."""
-    shown = strongest(influence).iloc[:_ROWS]
-    return f"<details><summary>What moved each answer most</summary>{table(shown, 'Tokens, and bits for it')}</details>"
+    behind = table(strongest(influence).iloc[:_ROWS], "Tokens, and the bits by which they moved it", across=True)
+    return f"<details><summary>What moved each answer most</summary>{behind}</details>"
 
 
 def text(found: Predictions | Influence) -> str:

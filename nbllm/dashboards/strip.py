@@ -38,7 +38,9 @@ def strip(predictions: Any) -> str:
         f'<span style="display:inline-block;width:16px;height:.8em;background:{_shade(step / 8)}"></span>'
         for step in range(9)
     )
-    behind = table(rows(predictions), "Probability, rank and surprise of each token, and what was expected")
+    behind = table(
+        rows(predictions), "Probability, rank and surprise of each token, and what was expected", across=True
+    )
     return (
         f'<div class="nbllm-strip"><div style="{_FACE}">{"".join(tokens)}</div>'
         f'<div style="opacity:.75;font-size:smaller;margin-top:.4em">{said}{cut}<br>'
@@ -61,8 +63,8 @@ def _shade(share: float) -> str:
 
 
 def _lines(token: str) -> str:
-    """A line feed is seen, and ends its line."""
-    return token.replace("⏎", "⏎\n")
+    """A token in its text: a space is a space, and a line feed is seen and ends its line."""
+    return token.replace("␣", " ").replace("⏎", "⏎\n")
 
 
 def _hover(predictions: Any, place: int) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nbllm.plots.fonts import clip, font
-from nbllm.plots.maps import apart, escape, visible
+from nbllm.plots.maps import apart, escape, visible, width
 from nbllm.plots.palette import INK, PAPER, QUIET, SIGNED
 
 if TYPE_CHECKING:
@@ -49,12 +49,17 @@ def influence_figure(influence: Any) -> go.Figure:
         )
     )  # fmt: skip
     figure.update_layout(
-        template="none", font={"color": INK}, title={"text": escape(_title(influence)), "x": 0.02}, autosize=False,
+        template="none", font={"color": INK}, autosize=False,
+        title={"text": escape(_title(influence)), "x": 0.02, "font": {"size": 15}},
         width=max(480, min(1250, 220 + 20 * columns)), height=max(260, min(1200, 150 + 19 * rows)),
-        margin={"l": 110, "r": 16, "t": 46, "b": 90},
+        margin={"l": 40, "r": 16, "t": 46, "b": 40},
     )  # fmt: skip
-    figure.update_xaxes(title="token that was read", **_ticks(influence.inputs))
-    figure.update_yaxes(title="answer", autorange="reversed", **_ticks(influence.outputs))
+    narrow = np.mean([width(visible(token)) <= 2 for token in influence.inputs]) > 0.8  # Chinese reads upright
+    figure.update_xaxes(
+        title={"text": "token that was read", "standoff": 10}, tickangle=0 if narrow else -90,
+        **_ticks(influence.inputs, 3 if narrow else _LETTERS),
+    )  # fmt: skip
+    figure.update_yaxes(title={"text": "answer", "standoff": 10}, autorange="reversed", **_ticks(influence.outputs))
     return figure
 
 
@@ -100,11 +105,12 @@ def _title(influence: Any) -> str:
     return f"Influence{target} by {influence.method}: blue for, orange against"
 
 
-def _ticks(tokens: list[str]) -> dict[str, Any]:
+def _ticks(tokens: list[str], letters: int = _LETTERS) -> dict[str, Any]:
     step = -(-len(tokens) // _MOST_LABELS)
     places = list(range(0, len(tokens), step))
-    labels = [escape(clip(visible(tokens[place]), _LETTERS)) for place in places]
-    return {"tickmode": "array", "tickvals": places, "ticktext": labels, "showgrid": False, "zeroline": False}
+    labels = [escape(clip(visible(tokens[place]), letters)) for place in places]
+    ticks = {"tickmode": "array", "tickvals": places, "ticktext": labels}
+    return {**ticks, "showgrid": False, "zeroline": False, "automargin": True}
 
 
 def _turned(word: str, face: Any) -> Image.Image:

@@ -37,24 +37,25 @@ def lens_figure(predictions: Any, first: int = 0) -> go.Figure:
     room = max(26, min(74, 12 + 7 * longest))
     part = f", tokens {first:,} to {last - 1:,} of {count:,}" if last - first < count else ""
     figure = go.Figure(
-        go.Heatmap(
-            z=lens.probabilities[:, first:last, 0], zmin=0, zmax=1, colorscale=WEIGHTS, xgap=1, ygap=1,
+        go.Heatmap(  # only the lighter half of the colours, on which letters can be read
+            z=lens.probabilities[:, first:last, 0], zmin=0, zmax=2, colorscale=WEIGHTS, xgap=1, ygap=1,
             text=[[_cell(text, token) for text, token in zip(row, tokens, strict=True)] for row in said],
-            texttemplate="%{text}", textfont={"size": 11},
+            texttemplate="%{text}", textfont={"size": 11, "color": INK},
             customdata=[[_hover(predictions, layer, i) for i in range(first, last)] for layer in range(len(said))],
             hovertemplate="%{customdata}<extra></extra>",
-            colorbar={"title": "probability", "thickness": 12},
+            showscale=False,
         )
     )  # fmt: skip
     what = "What each layer would say" if len(lens.names) > 1 else "What the model expected"
     figure.update_layout(
-        template="none", font={"color": INK}, title={"text": what + part, "x": 0.02}, autosize=False,
-        width=max(420, 190 + room * (last - first)), height=150 + 30 * len(lens.names),
-        margin={"l": 70, "r": 100, "t": 46, "b": 74},
+        template="none", font={"color": INK}, autosize=False,
+        title={"text": f"{what}{part}: the darker, the surer", "x": 0, "xref": "paper", "font": {"size": 15}},
+        width=max(460, 90 + room * (last - first)), height=84 + 30 * len(lens.names),
+        margin={"l": 70, "r": 20, "t": 46, "b": 38},
     )  # fmt: skip
     places = list(range(last - first))
     figure.update_xaxes(
-        title="token of the text", tickmode="array", tickvals=places, tickangle=0, showgrid=False, zeroline=False,
+        tickmode="array", tickvals=places, tickangle=0, showgrid=False, zeroline=False,
         ticktext=[escape(token) for token in tokens],
     )  # fmt: skip
     figure.update_yaxes(
