@@ -74,7 +74,9 @@ def test_waiting_for_a_run_whose_worker_dies_ends_the_cell(shell, tmp_path):
     killer.start()
     ran = run_cell(shell, line)
     killer.join()
-    assert len(ran.error_lines) == 1
+    # The line that follows the run comes from a thread of its own, and may come last.
+    errors = [each for each in ran.error_lines if not each.startswith("doomed: ")]
+    assert len(errors) == 1
     assert "Run 'doomed' is lost: The worker of 'doomed' died." in ran.error_lines[0]
     assert "run.resume()" in ran.error_lines[0]
 
