@@ -19,7 +19,8 @@ from nbllm.training.observer import Observer
 
 SMALL: dict[str, Any] = {
     "runner": "inline", "queue": False, "threads": 1, "data": "python-docs", "data.limit_mb": 0.3, "size": "tiny",
-    "width": 64, "context": 32, "evaluate_every": 20, "evaluate_tokens": 4096, "steps": 160, "sample.every": 0, "probe.every": 0,
+    "width": 64, "context": 32, "evaluate_every": 20, "evaluate_tokens": 4096, "steps": 160,
+    "sample.every": 0, "probe.every": 0,
 }  # fmt: skip
 
 
