@@ -102,7 +102,8 @@ def influence_picture(influence: Any) -> bytes:
 
 def _title(influence: Any) -> str:
     target = f" on “{visible(influence.target)}”" if influence.target else ""
-    return f"Influence{target} by {influence.method}: blue for, orange against"
+    method = "integrated gradients" if influence.method == "integrated" else influence.method
+    return f"Influence{target} by {method}: blue for, orange against"
 
 
 def _ticks(tokens: list[str], letters: int = _LETTERS) -> dict[str, Any]:
