@@ -1,4 +1,4 @@
-"""Masked tokens and next sentence together on python-docs; a VAE by its default annealing on zh-phrases. 3 seeds."""
+"""Masked tokens and next sentence together on python-docstrings; a VAE by its default annealing on zh-phrases. 3 seeds."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 
 SEEDS = (1, 2, 3)
 PAIRS = {
-    "model": "bert", "data": "python-docs", "size": "tiny", "steps": 2000, "tokenizer": "word", "batch_size": 32,
+    "model": "bert", "data": "python-docstrings", "size": "tiny", "steps": 1500, "tokenizer": "word", "batch_size": 32,
     "objective.next_sentence": True, "tokenizer.vocab_size": 4000, "train.context": 128,
+    "data.split": "document",
 }  # fmt: skip
 LATENT = {"model": "vae", "data": "zh-phrases", "size": "tiny", "steps": 800}
 
