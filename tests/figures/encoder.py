@@ -1,4 +1,4 @@
-"""Masked tokens and next sentence together on python-docstrings; a VAE by its default annealing on zh-phrases. 3 seeds."""
+"""Masked tokens and next sentence together, from documents apart; a VAE by its default annealing. 3 seeds."""
 
 from __future__ import annotations
 
