@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from nbllm.errors import ConfigError, NbllmError, RunError, did_you_mean
-from nbllm.magics.commands import COMMANDS, Command, Flag, help_text
+from nbllm.magics.command import Command, Flag, help_text
+from nbllm.magics.commands import COMMANDS
 from nbllm.magics.errors import system_error
 from nbllm.magics.parse import Parsed, from_arguments, parse
+from nbllm.magics.tables import looking
 
 _POLL = 0.2
 _QUIET_SECONDS = 10.0  # between lines where the output is no terminal
@@ -357,7 +359,7 @@ Action = Callable[[Command, Parsed], int | None]
 _ACTIONS: dict[str, Action] = {
     "demo": _demo, "lab": _lab, "tour": _tour,
     "train": _train, "learning_curve": _learning_curve, "compare": _compare,
-    "predictions": _look, "influence": _look,
+    **{command.name: _look for command in looking.TABLE},
     "lr_find": _lr_find, "why": _why, "suggest": _suggest,
     "attach": _attach, "runs": _runs, "generate": _generate, "data": _data, "export": _export,
     "pause": _ask, "resume": _ask, "stop": _ask, "checkpoint": _ask, "set": _ask,

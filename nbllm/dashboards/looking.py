@@ -14,22 +14,25 @@ from nbllm.dashboards.compare import PLOTLY, plotly
 from nbllm.dashboards.tables import table
 from nbllm.dashboards.tiers import tier
 from nbllm.handles.readable import plain
+from nbllm.inspection.influence import Influence
 from nbllm.inspection.predictions import Predictions
 from nbllm.plots.maps import apart, visible
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from nbllm.inspection.influence import Influence
-
 _ROWS = 512  # of the table of influence
 _BESIDE = 3  # tokens in a row of a table
 
 
-def show(found: Predictions | Influence) -> None:
-    """Display predictions as a strip, with the lens where layers were asked, or influence as a heatmap and a table."""
+def show(found: Any) -> None:
+    """Display predictions as a strip, with the lens where layers were asked, or influence as a heatmap and a table; any
+    other thing as it shows itself."""
     from IPython.display import display
 
+    if not isinstance(found, Predictions | Influence):
+        display(found)
+        return
     chosen = tier()
     if chosen == "text":
         print(text(found))
@@ -54,8 +57,10 @@ def influence_table(influence: Influence) -> str:
     return f"<details><summary>What moved each answer most</summary>{behind}</details>"
 
 
-def text(found: Predictions | Influence) -> str:
+def text(found: Any) -> str:
     """The same as lines of text."""
+    if not isinstance(found, Predictions | Influence):
+        return str(found)
     shown = _expected(found) if isinstance(found, Predictions) else strongest(found)
     return f"{plain(shown)}\n{found!r}"
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from nbllm.config import RunConfig, goal_of
 from nbllm.errors import ModelError, did_you_mean
-from nbllm.handles.threads import shared_threads
+from nbllm.handles.auditing import Auditing
+from nbllm.handles.looking import Looking
 from nbllm.runners import pieces
 from nbllm.runners.machine import share_cores
 from nbllm.store.folder import RunFolder
@@ -21,13 +22,10 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from nbllm.generation.result import Generation
-    from nbllm.inspection.attention import AttentionMaps
-    from nbllm.inspection.influence import Influence
-    from nbllm.inspection.predictions import Predictions
     from nbllm.objectives.base import Objective
 
 
-class Model:
+class Model(Looking, Auditing):
     """A trained model with its tokenizer, ready to write, to score and to be looked into."""
 
     def __init__(self, module: torch.nn.Module, objective: Objective, config: RunConfig, folder: Path, step: int):
@@ -172,64 +170,6 @@ class Model:
             )
         return self._generations(found)
 
-    def attention(self, text: str, target: str | None = None) -> AttentionMaps:
-        """The attention weights for the text: (layer, head, query, key), with `.figure()`. Of an encoder-decoder those
-        of its encoder, or, for a `target` text, what each target token draws from each source token."""
-        from nbllm.inspection.attention import attention_maps, cross_attention_maps
-
-        with self._threads():
-            if target is not None:
-                other = self.objective.task.target_tokenizer or self.tokenizer
-                context = self.config.train.context
-                return cross_attention_maps(self.module, self.tokenizer, other, text, target, context=context)
-            return attention_maps(self.module, self.tokenizer, text, context=self.config.train.context)
-
-    def predictions(self, text: str, top: int = 10, *, layers: bool = False, source: str | None = None) -> Predictions:
-        """What the model expected at each place of the text: probability, rank and surprise of the true token, and the
-        `top` likeliest. It shows itself as a strip of tokens. An encoder sees each token hidden in turn; an
-        encoder-decoder takes the text as what follows from `source`.
-
-        With `layers` it also tells what each layer would have said (the logit lens), with `.figure()`.
-        """
-        from nbllm.inspection.predictions import predictions
-
-        self._check_open()
-        with self._threads():
-            return predictions(self.module, self.objective, text, top=top, layers=layers, source=source)
-
-    def influence(
-        self,
-        text: str,
-        method: str = "gradient",
-        target: str | None = None,
-        *,
-        pair: str = "",
-        baseline: str | None = None,
-        steps: int = 64,
-    ) -> Influence:
-        """Which token of the text moved which answer, as a heatmap for any model: `.values` (answer, token) in bits.
-
-        Methods: gradient, integrated (integrated gradients with so many `steps`), occlusion. The answers are the tokens
-        of the text and what follows; of a classifier the labels of the text (and its `pair`); of an encoder-decoder the
-        `target`, or what it writes. Otherwise `target` is the one token or label to explain. `baseline` says what is
-        neutral: "mean" of all embeddings, "zero", or the text of one token, as "<mask>" for encoders.
-        """
-        from nbllm.inspection.influence import influence
-
-        self._check_open()
-        with self._threads():
-            return influence(
-                self.module, self.objective, text, method=method, target=target, pair=pair, baseline=baseline,
-                steps=steps,
-            )  # fmt: skip
-
-    def gates(self, text: str) -> dict[str, Any]:
-        """Gates and states of the LSTM layers over the text: name to float32 (layer, time, unit)."""
-        from nbllm.inspection.gates import gates
-
-        tokens_BT, _ = self._tokens(text)
-        return {name: values[:, 0].cpu().numpy() for name, values in gates(self.module, tokens_BT).items()}
-
     def export(
         self, folder: str | Path, *, license: str | None = None, push: str | None = None, public: bool = False
     ) -> Path:
@@ -249,14 +189,6 @@ class Model:
     def close(self) -> None:
         """Let go of the weights."""
         self.module = None  # type: ignore[assignment]
-
-    def _tokens(self, text: str) -> tuple[torch.Tensor, list[int]]:
-        import torch
-
-        ids = self.tokenizer.encode(text, add_special_tokens=False).ids[: self.config.train.context]
-        if not ids:
-            raise ModelError("The text has no tokens.", "Give some text to look at.")
-        return torch.tensor([ids], device=next(self.module.parameters()).device), ids
 
     def _generations(self, found: list[list[Any]]) -> list[Generation]:
         from nbllm.generation.decode import result
@@ -279,10 +211,6 @@ class Model:
             usual["target_context"] = task.target_context
         return usual
 
-    def _check_open(self) -> None:
-        if self.module is None:
-            raise ModelError("The model was closed.", "Load it again: nbllm.load(NAME)")
-
     def _check(self, settings: Mapping[str, Any], function: Any) -> None:
         self._check_open()
         own = {"module", "tokenizer", "prompt", "context", "samples", "target_tokenizer", "target_context"}
@@ -290,8 +218,6 @@ class Model:
         for name in settings:
             if name not in known:
                 raise ModelError(f"There is no setting '{name}'.", did_you_mean(name, known))
-
-    _threads = staticmethod(shared_threads)
 
 
 def _opened(place: Path, config: RunConfig) -> tuple[torch.nn.Module, Objective]:

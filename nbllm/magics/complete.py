@@ -12,7 +12,8 @@ from typing import Any
 from nbllm.config import GOALS, SHORTHAND, Option, RunConfig, options
 from nbllm.errors import ConfigError
 from nbllm.handles.task_words import WORDS
-from nbllm.magics.commands import COMMANDS, HELP, Command, limits, value_names
+from nbllm.magics.command import HELP, Command, limits, value_names
+from nbllm.magics.commands import COMMANDS
 from nbllm.magics.parse import Word, words
 from nbllm.registry import CORPORA, TABLES
 from nbllm.store.folder import list_runs

@@ -16,7 +16,8 @@ from IPython.display import display
 from nbllm.config import resolve
 from nbllm.dashboards.tiers import tier
 from nbllm.errors import RunError
-from nbllm.magics.commands import COMMANDS, help_text
+from nbllm.magics.command import help_text
+from nbllm.magics.commands import COMMANDS
 from nbllm.magics.errors import one_line_errors
 from nbllm.magics.layers import config_layers
 from nbllm.magics.live_line import LiveLine
@@ -36,6 +37,16 @@ from nbllm.magics.requests import (
 )
 from nbllm.magics.streaming import stream_generation
 from nbllm.runners import quota
+
+
+def _looks(command: str) -> Any:
+    """The magic of a command that asks a model about a text, and shows what it says."""
+
+    def magic(self: NbllmMagics, line: str, cell: str | None = None, local_ns: Any = None) -> Any:
+        return self._look(command, line, cell, local_ns)
+
+    magic.__name__ = f"llm_{command}"  # IPython goes by it
+    return no_var_expand(needs_local_scope(line_cell_magic(one_line_errors(magic))))
 
 
 @magics_class
@@ -153,19 +164,8 @@ class NbllmMagics(Magics):
 
         return api.compare(*parsed.names, sort=parsed.flags.get("sort"))
 
-    @no_var_expand
-    @needs_local_scope
-    @line_cell_magic
-    @one_line_errors
-    def llm_predictions(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Any:
-        return self._look("predictions", line, cell, local_ns)
-
-    @no_var_expand
-    @needs_local_scope
-    @line_cell_magic
-    @one_line_errors
-    def llm_influence(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Any:
-        return self._look("influence", line, cell, local_ns)
+    llm_predictions = _looks("predictions")
+    llm_influence = _looks("influence")
 
     def _look(self, command: str, line: str, cell: str | None, local_ns: Mapping[str, Any] | None) -> Any:
         """Ask a model about a text, and show what it says."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from nbllm.config import Option, parse_yaml
 from nbllm.errors import ConfigError, did_you_mean
-from nbllm.magics.commands import HELP, Command, Flag, limits
+from nbllm.magics.command import HELP, Command, Flag, limits
 from nbllm.magics.expand import expand
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*)=(.*)", re.DOTALL)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nbllm.errors import ConfigError
-from nbllm.magics.commands import Command
+from nbllm.magics.command import Command
 from nbllm.magics.expand import expand_prompt
 from nbllm.magics.parse import Parsed
 from nbllm.store.status import ENDED

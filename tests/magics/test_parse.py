@@ -4,7 +4,8 @@ import pytest
 
 from nbllm.config import options, resolve
 from nbllm.errors import ConfigError
-from nbllm.magics.commands import COMMANDS, help_text, limits
+from nbllm.magics.command import help_text, limits
+from nbllm.magics.commands import COMMANDS
 from nbllm.magics.parse import Word, parse, words
 
 TRAIN, GENERATE, RUNS = COMMANDS["train"], COMMANDS["generate"], COMMANDS["runs"]
