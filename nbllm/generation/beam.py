@@ -27,14 +27,16 @@ def length_penalty(length: int, alpha: float) -> float:
 
 
 @torch.inference_mode()
-def beam_search(beginning: Beginning, width: int, count: int, *, alpha: float = 0.6, best: int = 1) -> list[Hypothesis]:
+def beam_search(
+    beginning: Beginning, width: int, count: int, *, end: int | None, alpha: float = 0.6, best: int = 1
+) -> list[Hypothesis]:
     """The `best` continuations of at most `count` tokens by their score, sum_l log p(y_l | y_<l) / penalty(L).
 
     Of the `width` likeliest beginnings each is continued by every token, and the likeliest are kept. The search ends
-    when no beam that still grows can pass the best that are complete. A continuation is complete at the end of the
-    text, or at `count` tokens. `beginning` has one row.
+    when no beam that still grows can pass the best that are complete. A continuation is complete at the token `end`, or
+    at `count` tokens. `beginning` has one row.
     """
-    reader, end = beginning.reader, beginning.end
+    reader = beginning.reader
     logits_WV = beginning.forbid(reader.read(beginning.first_BT))
     vocabulary = logits_WV.shape[-1]
     scores_W = torch.zeros(1, device=logits_WV.device)

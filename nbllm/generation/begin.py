@@ -59,9 +59,10 @@ def begin(
     generator: torch.Generator,
     target_tokenizer: Tokenizer | None = None,
     target_context: int | None = None,
+    prefix: bool = False,
 ) -> Beginning:
-    """A prompt is gone on from; a source is answered; a VAE draws a point of its latent space and goes on from the
-    prompt there. Raises ModelError for a model that does not write."""
+    """A prompt is gone on from (read both ways where it is a `prefix`); a source is answered; a VAE draws a point of
+    its latent space and goes on from the prompt there. Raises ModelError for a model that does not write."""
     from nbllm.data.tokenizers import end_id, source_frame
 
     device = device_of(module)
@@ -85,7 +86,7 @@ def begin(
         z_BZ = torch.randn(samples, module.latent, generator=generator, device=device).to(module.to_latent.weight)
         return at_point(module, tokenizer, z_BZ, ids[: context - 2], context, count)
     first_BT = torch.tensor([ids or [end or 0]] * samples, device=device)
-    return Beginning(TextReader(module, context, first_BT.shape[1] + count), first_BT, tokenizer, end, None)
+    return Beginning(TextReader(module, context, first_BT.shape[1] + count, prefix), first_BT, tokenizer, end, None)
 
 
 def at_point(

@@ -38,6 +38,7 @@ def stream(
     stop_at_eos: bool = True,
     target_tokenizer: Tokenizer | None = None,
     target_context: int | None = None,
+    prefix: bool = False,
 ) -> Iterator[Piece]:
     """The continuation of the prompt (of an encoder-decoder: the answer to it), piece by piece as it is written.
 
@@ -49,7 +50,7 @@ def stream(
     count = _count("max_tokens", max_tokens)
     beginning = begin(
         module, tokenizer, prompt, samples=1, count=count, context=context, generator=generator,
-        target_tokenizer=target_tokenizer, target_context=target_context,
+        target_tokenizer=target_tokenizer, target_context=target_context, prefix=prefix,
     )  # fmt: skip
     (writer,) = _writers(beginning, stop, 1, stop_at_eos)
     return _stream(_tokens(module, beginning, count, sampler, generator), writer)
@@ -75,6 +76,7 @@ def generate(
     length_penalty: float = 0.6,
     target_tokenizer: Tokenizer | None = None,
     target_context: int | None = None,
+    prefix: bool = False,
 ) -> list[Generation]:
     """Several continuations of one prompt, written side by side in one batch; with `beams` the likeliest ones that a
     beam search of that width finds, each with its `.score` (see `beam`)."""
@@ -85,13 +87,13 @@ def generate(
     rows = 1 if beams else samples
     beginning = begin(
         module, tokenizer, prompt, samples=rows, count=count, context=context, generator=generator,
-        target_tokenizer=target_tokenizer, target_context=target_context,
+        target_tokenizer=target_tokenizer, target_context=target_context, prefix=prefix,
     )  # fmt: skip
     writers = _writers(beginning, stop, samples, stop_at_eos)
     scores: Sequence[float | None] = [None] * samples
     if beams:
         found, scores = _searched(
-            module, beginning, writers, count, max(_count("beams", beams), samples), length_penalty
+            module, beginning, writers, count, max(_count("beams", beams), samples), length_penalty, stop_at_eos
         )
     else:
         found = _drawn(_tokens(module, beginning, count, sampler, generator), writers)
@@ -139,12 +141,19 @@ def _drawn(tokens: Iterator[tuple[list[int], list[float]]], writers: list[Writer
 
 
 def _searched(
-    module: nn.Module, beginning: Beginning, writers: list[Writer], count: int, beams: int, alpha: float
+    module: nn.Module,
+    beginning: Beginning,
+    writers: list[Writer],
+    count: int,
+    beams: int,
+    alpha: float,
+    stop_at_eos: bool,
 ) -> tuple[list[list[Piece]], list[float]]:
     """The pieces of the likeliest continuations, and their scores; a stop string cuts them as ever."""
     room = count if beginning.room is None else min(count, beginning.room)
     with evaluating(module):
-        best = beam_search(beginning, beams, room, alpha=alpha, best=len(writers))
+        end = beginning.end if stop_at_eos else None
+        best = beam_search(beginning, beams, room, end=end, alpha=alpha, best=len(writers))
     pieces = []
     for writer, hypothesis in zip(writers, best, strict=False):
         found: list[Piece] = []

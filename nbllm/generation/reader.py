@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from nbllm.models import masks
 from nbllm.models.answers import WritesTarget
 from nbllm.models.vae import VAE
 
@@ -34,12 +35,14 @@ class TextReader(Reader):
     """A language model's reader.
 
     A recurrent state carries on for ever. A cache that is full is begun anew with the last half of the context. A
-    module without a state (a class of the user's own) reads its whole window again for every token.
+    module without a state (a class of the user's own) reads its whole window again for every token. A prefix model
+    reads what it begins with both ways (`prefix`), up to half of the context as it was trained.
     """
 
-    def __init__(self, module: nn.Module, context: int, length: int):
+    def __init__(self, module: nn.Module, context: int, length: int, prefix: bool = False):
         self.module: Any = module
         self.context = context
+        self.prefix = prefix
         self.stateful = hasattr(module, "init_state") and hasattr(module, "step")
         self.unbounded = self.stateful and bool(getattr(module, "unbounded", False))
         self.cached = min(length, context)
@@ -69,7 +72,12 @@ class TextReader(Reader):
     def _step(self, tokens_BT: torch.Tensor) -> torch.Tensor:
         if self.state is None:
             self.state = self.module.init_state(tokens_BT.shape[0], self.cached)
-        logits_BV, self.state = self.module.step(tokens_BT, self.state)
+        seen = {}
+        if self.prefix and not self.used:
+            length = tokens_BT.shape[1]
+            both_ways = torch.tensor([min(length, max(1, self.context // 2))], device=tokens_BT.device)
+            seen = {"mask": masks.prefix(both_ways, length)}
+        logits_BV, self.state = self.module.step(tokens_BT, self.state, **seen)
         self.used += tokens_BT.shape[1]
         return logits_BV
 

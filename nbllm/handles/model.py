@@ -205,7 +205,7 @@ class Model(Looking, Auditing):
     def _usual(self) -> dict[str, Any]:
         """What generation is told where the caller says nothing."""
         task = self.objective.task
-        usual: dict[str, Any] = {"context": task.context}
+        usual: dict[str, Any] = {"context": task.context, "prefix": self.objective.prefix}
         if goal_of(self.config.objective).head == "target":
             usual |= {"temperature": 0.0, "target_tokenizer": task.target_tokenizer}
             usual["target_context"] = task.target_context
@@ -213,7 +213,7 @@ class Model(Looking, Auditing):
 
     def _check(self, settings: Mapping[str, Any], function: Any) -> None:
         self._check_open()
-        own = {"module", "tokenizer", "prompt", "context", "samples", "target_tokenizer", "target_context"}
+        own = {"module", "tokenizer", "prompt", "context", "samples", "target_tokenizer", "target_context", "prefix"}
         known = set(inspect.signature(function).parameters) - own
         for name in settings:
             if name not in known:

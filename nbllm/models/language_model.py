@@ -29,9 +29,12 @@ class LanguageModel(nn.Module):
         `masks.prefix`)."""
         return self.head(self.stack(tokens_BT, mask=mask)[0])
 
-    def step(self, tokens_BT: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
-        """The logits after the last of these further tokens, logits_BV, and the state to go on with."""
-        x_BTD, after = self.stack(tokens_BT, state=state)
+    def step(
+        self, tokens_BT: torch.Tensor, state: State, mask: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, State]:
+        """The logits after the last of these further tokens, logits_BV, and the state to go on with. `mask` takes the
+        place of the causal one, as in `forward`."""
+        x_BTD, after = self.stack(tokens_BT, mask=mask, state=state)
         return self.head(x_BTD[:, -1]), after
 
     def init_state(self, batch: int, length: int) -> State:

@@ -69,6 +69,8 @@ class Objective(ABC):
     """Tokens that the tokenizer needs beside <unk> and <eos>."""
     version: ClassVar[int] = 1
     """Raised when the same rows would give other examples."""
+    prefix: ClassVar[bool] = False
+    """Whether a text to go on from is read both ways."""
 
     def __init__(self, task: Task):
         self.task = task

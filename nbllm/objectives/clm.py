@@ -50,6 +50,7 @@ class PrefixNextToken(NextToken):
     """
 
     goal: ClassVar[Goal] = GOALS["prefix-lm"]
+    prefix = True
 
     def collate(self, examples: Any, rng: np.random.Generator) -> Batch:
         """As for next-token prediction, with prefix_B: up to half of the window, drawn evenly."""

@@ -35,6 +35,7 @@ def _writes(module: nn.Module, objective: Objective, config: RunConfig, corpus: 
         written = generate(
             module, tokenizer, prompt, max_tokens=sample.max_tokens, temperature=sample.temperature,
             top_k=sample.top_k, top_p=sample.top_p, seed=config.train.seed, context=config.train.context,
+            prefix=objective.prefix,
         )  # fmt: skip
         return [(prompt, str(text)) for text in written]
 

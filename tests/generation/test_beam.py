@@ -42,6 +42,10 @@ def module(request: pytest.FixtureRequest, tokenizer: Tokenizer) -> nn.Module:
     return randomised(build(config, Sizes(tokenizer.get_vocab_size(), CONTEXT), head), seed=3).eval()
 
 
+def search(module: nn.Module, tokenizer: Tokenizer, width: int, **settings: Any) -> list[Hypothesis]:
+    return beam_search(beginning(module, tokenizer), width, COUNT, end=tokenizer.token_to_id("<eos>"), **settings)
+
+
 def beginning(module: nn.Module, tokenizer: Tokenizer) -> Any:
     return begin(
         module, tokenizer, "abba", samples=1, count=COUNT, context=CONTEXT,
@@ -82,7 +86,7 @@ def test_a_wide_beam_finds_the_best_of_all_continuations(module: nn.Module, toke
     expected = every_continuation(module, tokenizer, alpha)
     assert len(expected) == 2**COUNT + sum(2**n for n in range(COUNT))
     for best in (1, 5, len(expected)):
-        found = beam_search(beginning(module, tokenizer), 3**COUNT, COUNT, alpha=alpha, best=best)
+        found = search(module, tokenizer, 3**COUNT, alpha=alpha, best=best)
         assert len(found) == best
         for ours, theirs in zip(found, expected, strict=False):
             assert ours.ids == theirs.ids
@@ -94,7 +98,7 @@ def test_a_wide_beam_finds_the_best_of_all_continuations(module: nn.Module, toke
 def test_a_narrow_beam_scores_what_it_finds_rightly(module: nn.Module, tokenizer: Tokenizer, width: int) -> None:
     """Select goes on with the right rows: the score of what is found is that of the same text read anew."""
     end = tokenizer.token_to_id("<eos>")
-    for hypothesis in beam_search(beginning(module, tokenizer), width, COUNT, alpha=0.6, best=width):
+    for hypothesis in search(module, tokenizer, width, alpha=0.6, best=width):
         ids = hypothesis.ids if len(hypothesis.ids) == COUNT else [*hypothesis.ids, end]
         logs = log_probability(module, tokenizer, ids)
         assert hypothesis.score == pytest.approx(sum(logs) / length_penalty(len(ids), 0.6), abs=1e-4)
@@ -115,9 +119,22 @@ def test_a_larger_penalty_gives_longer_texts(tokenizer: Tokenizer) -> None:
         total = 0
         for seed in range(6):
             module = randomised(build(config, Sizes(tokenizer.get_vocab_size(), CONTEXT)), seed=seed).eval()
-            total += len(beam_search(beginning(module, tokenizer), 8, COUNT, alpha=alpha)[0].ids)
+            total += len(search(module, tokenizer, 8, alpha=alpha)[0].ids)
         lengths.append(total)
     assert lengths[0] < lengths[1]
+
+
+def test_a_search_that_does_not_stop_at_the_end_writes_to_its_last_token(tokenizer: Tokenizer) -> None:
+    """Where the end is all that the module wants to write, `stop_at_eos=False` writes on behind it."""
+    module = randomised(
+        build(ModelConfig(kind="lstm", width=16, layers=1), Sizes(tokenizer.get_vocab_size(), 12))
+    ).eval()
+    end = tokenizer.token_to_id("<eos>")
+    module.head.register_forward_hook(lambda _, __, out: out.index_fill(-1, torch.tensor([end]), 30.0))
+    settings: dict[str, Any] = {"context": 12, "max_tokens": COUNT, "beams": 3, "seed": 0}
+    assert generate(module, tokenizer, "ab", **settings)[0].ids == []
+    found = generate(module, tokenizer, "ab", stop_at_eos=False, **settings)[0]
+    assert found.ids == [end] * COUNT
 
 
 def test_generate_gives_the_best_with_their_scores(module: nn.Module, tokenizer: Tokenizer) -> None:

@@ -18,6 +18,7 @@ from nbllm.data import tokenizers
 from nbllm.errors import ModelError
 from nbllm.generation.decode import generate, stream
 from nbllm.generation.score import score
+from nbllm.models import masks
 from nbllm.models.language_model import LanguageModel
 
 CONTEXT = 8
@@ -251,3 +252,18 @@ def test_score_sums_over_windows_that_follow_each_other(module: nn.Module, token
     assert score(module, tokenizer, text, context=CONTEXT) == pytest.approx(expected, rel=1e-5)
     with pytest.raises(ModelError, match="too short"):
         score(module, tokenizer, "", context=CONTEXT)
+
+
+@pytest.mark.parametrize("length", [1, 3, 4, 7])
+def test_a_prefix_is_read_both_ways_as_in_training(tokenizer: Tokenizer, length: int) -> None:
+    """The first answer is that of the whole window under the prefix's mask; of a longer text half a context is one."""
+    module = model("transformer", tokenizer)
+    ids = tokenizer.encode("abcdefg"[:length]).ids
+    mask = masks.prefix(torch.tensor([min(length, CONTEXT // 2)]), length)
+    with torch.no_grad():
+        expected_V = module(torch.tensor([ids]), mask)[0, -1].softmax(-1)
+        causal_V = module(torch.tensor([ids]))[0, -1].softmax(-1)
+    settings: dict[str, Any] = {"context": CONTEXT, "max_tokens": 1, "temperature": 0, "stop_at_eos": False}
+    (found,) = generate(module, tokenizer, "abcdefg"[:length], prefix=True, **settings)
+    assert found.probabilities[0] == pytest.approx(expected_V[found.ids[0]].item(), abs=1e-5)
+    assert length == 1 or not torch.allclose(expected_V, causal_V, atol=1e-4)
