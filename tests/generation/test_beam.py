@@ -124,17 +124,21 @@ def test_a_larger_penalty_gives_longer_texts(tokenizer: Tokenizer) -> None:
     assert lengths[0] < lengths[1]
 
 
-def test_a_search_that_does_not_stop_at_the_end_writes_to_its_last_token(tokenizer: Tokenizer) -> None:
-    """Where the end is all that the module wants to write, `stop_at_eos=False` writes on behind it."""
-    module = randomised(
-        build(ModelConfig(kind="lstm", width=16, layers=1), Sizes(tokenizer.get_vocab_size(), 12))
-    ).eval()
-    end = tokenizer.token_to_id("<eos>")
-    module.head.register_forward_hook(lambda _, __, out: out.index_fill(-1, torch.tensor([end]), 30.0))
-    settings: dict[str, Any] = {"context": 12, "max_tokens": COUNT, "beams": 3, "seed": 0}
+def test_a_search_goes_on_behind_the_end_where_it_is_told_to(tokenizer: Tokenizer) -> None:
+    """A module that wants to end at once, and to write a's after that."""
+    module = randomised(build(ModelConfig(kind="lstm", width=16, layers=1), Sizes(tokenizer.get_vocab_size(), 12)))
+    end, letter = tokenizer.token_to_id("<eos>"), tokenizer.token_to_id("a")
+    wanted = [end]
+
+    def want(*call: Any) -> torch.Tensor:
+        token = torch.tensor([wanted.pop() if wanted else letter])
+        return torch.as_tensor(call[2]).index_fill(-1, token, 30.0)
+
+    module.eval().head.register_forward_hook(want)
+    settings: dict[str, Any] = {"context": 12, "max_tokens": COUNT, "beams": 2, "seed": 0}
     assert generate(module, tokenizer, "ab", **settings)[0].ids == []
-    found = generate(module, tokenizer, "ab", stop_at_eos=False, **settings)[0]
-    assert found.ids == [end] * COUNT
+    wanted.append(end)
+    assert generate(module, tokenizer, "ab", stop_at_eos=False, **settings)[0].ids == [end, *[letter] * (COUNT - 1)]
 
 
 def test_generate_gives_the_best_with_their_scores(module: nn.Module, tokenizer: Tokenizer) -> None:
