@@ -23,6 +23,8 @@ from nbllm.store.status import Status
 if TYPE_CHECKING:
     import pandas as pd
 
+    from nbllm.inspection.finding import Finding
+
 _POLL = 0.05
 _CHECKPOINT_SECONDS = 60.0
 _STOP_SECONDS = 60.0
@@ -165,6 +167,20 @@ class Run:
             have = ", ".join(str(s) for s in steps)
             raise RunError(f"Run '{self.name}' has no checkpoint of step {step}.", f"It has: {have}.")
         return Model.from_checkpoint(self._folder, steps[-1] if step is None else step)
+
+    def keep(self, finding: Finding) -> Run:
+        """Keep a finding in the run's folder, in place of an earlier one of its kind: card and report list it."""
+        from nbllm.inspection.finding import keep
+
+        keep(finding, self.folder)
+        return self
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What was found about the run so far: bias, memorization, ..., the last of each kind."""
+        from nbllm.inspection.finding import kept
+
+        return kept(self.folder)
 
     def dashboard(self) -> Any:
         """The live dashboard, to be displayed."""

@@ -191,17 +191,17 @@ class _Frame:
 
     def y_ticks(self) -> list[tuple[str, float]]:
         """Round numbers up the side, and where they stand."""
-        values = _round_numbers(*self.y)
-        return list(zip(map(_short, values), self._up(values).round(1).tolist(), strict=True))
+        values = round_numbers(*self.y)
+        return list(zip(map(short, values), self._up(values).round(1).tolist(), strict=True))
 
     def x_ticks(self) -> list[tuple[str, float]]:
         """Round numbers along the bottom, and where they stand."""
         if not self.log_x:
-            values = _round_numbers(*self.x)
-            return list(zip(map(_short, values), self._across(values).round(1).tolist(), strict=True))
+            values = round_numbers(*self.x)
+            return list(zip(map(short, values), self._across(values).round(1).tolist(), strict=True))
         powers = [(m * 10.0**p) for p in range(int(np.floor(self.x[0])), int(self.x[1]) + 1) for m in (1, 2, 5)]
         values = np.array([v for v in powers if self.x[0] <= np.log10(v) <= self.x[1]])
-        return list(zip(map(_short, values), self._across(np.log10(values)).round(1).tolist(), strict=True))
+        return list(zip(map(short, values), self._across(np.log10(values)).round(1).tolist(), strict=True))
 
     def _across(self, values: np.ndarray) -> np.ndarray:
         return self.left + (self.right - self.left) * (values - self.x[0]) / (self.x[1] - self.x[0])
@@ -215,14 +215,15 @@ def _finite(parts: Sequence[np.ndarray]) -> np.ndarray:
     return values[np.isfinite(values)]
 
 
-def _round_numbers(low: float, high: float) -> np.ndarray:
+def round_numbers(low: float, high: float) -> np.ndarray:
+    """Some five round numbers from `low` to `high`."""
     rough = (high - low) / 4
     power = 10.0 ** np.floor(np.log10(rough))
     step = power * min((1, 2, 2.5, 5, 10), key=lambda m: abs(m * power - rough))
     return (np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step).round(10) + 0.0  # no -0
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
     """12,000, 0.25, 3M and 2e15."""
     if abs(value) >= 1e12:
         return f"{value:.3g}".replace("e+", "e")

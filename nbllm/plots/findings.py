@@ -1,0 +1,118 @@
+"""The chart of a finding as a Plotly figure: bars or points across, or lines, with their intervals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nbllm.plots.fonts import clip
+from nbllm.plots.maps import apart, escape
+from nbllm.plots.overlay import COLOURS
+from nbllm.plots.palette import GRID, INK, QUIET
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from nbllm.inspection.finding import Diagram, Finding, Series
+
+LONGEST = 60  # characters of a place's name
+MOST_ROWS = 200
+
+
+def finding_figure(finding: Finding) -> go.Figure:
+    """The diagram of the finding; hover shows the place, the value and its interval."""
+    import plotly.graph_objects as go
+
+    diagram = finding.diagram
+    figure = go.Figure()
+    figure.update_layout(
+        template="none", font={"color": INK}, title={"text": escape(finding.title), "x": 0.02, "font": {"size": 15}},
+        margin={"l": 40, "r": 16, "t": 46, "b": 46}, legend={"orientation": "h", "y": 1.0, "yanchor": "bottom"},
+        showlegend=diagram is not None and len(diagram.series) > 1,
+    )  # fmt: skip
+    if diagram is None:
+        return figure
+    places = rows(diagram)[:MOST_ROWS]
+    for number, series in enumerate(diagram.series):
+        colour = COLOURS[number % len(COLOURS)]
+        if diagram.form == "lines":
+            _lines(figure, diagram, series, colour)
+        else:
+            _across(figure, diagram, series, colour, places)
+    value = {"title": {"text": escape(diagram.value), "standoff": 10}, "gridcolor": GRID, "zerolinecolor": QUIET}
+    place = {"title": {"text": escape(diagram.place), "standoff": 10}, "gridcolor": GRID, "automargin": True}
+    mark: dict[str, Any] = {"line": {"dash": "dash", "color": QUIET, "width": 1.5}, "layer": "below"}
+    if diagram.reference_name:
+        mark |= {"annotation_text": escape(diagram.reference_name), "annotation_font": {"color": QUIET, "size": 11}}
+    if diagram.form == "lines":
+        figure.update_xaxes(**place, **({"type": "log"} if diagram.log else {}))
+        figure.update_yaxes(**value)
+        figure.update_layout(height=380)
+        if diagram.reference is not None:
+            figure.add_hline(diagram.reference, **mark)
+        return figure
+    names = [escape(apart(clip(place_, LONGEST))) for place_ in places]
+    figure.update_xaxes(**value)
+    figure.update_yaxes(
+        **place, autorange="reversed", tickmode="array", tickvals=list(range(len(places))), ticktext=names,
+        showgrid=False, zeroline=False,
+    )  # fmt: skip
+    figure.update_layout(height=130 + len(places) * (12 + 10 * len(diagram.series)), barmode="group", bargap=0.25)
+    if diagram.reference is not None:
+        figure.add_vline(diagram.reference, **mark)
+    return figure
+
+
+def rows(diagram: Diagram) -> list[str]:
+    """The places of bars or points, each once, in their order."""
+    return list(dict.fromkeys(str(place) for series in diagram.series for place in series.places))
+
+
+def _across(figure: go.Figure, diagram: Diagram, series: Series, colour: str, places: list[str]) -> None:
+    """A row a place. The places count, and their names are only written on the axis, so that none is read as a number
+    or a date."""
+    at = {place: row for row, place in enumerate(places)}
+    chosen = [i for i, place in enumerate(series.places) if str(place) in at]
+    values = np.array(series.values, dtype=float)[chosen]
+    shared: dict[str, Any] = {
+        "x": values,
+        "y": [at[str(series.places[i])] for i in chosen],
+        "name": escape(series.name),
+        "customdata": [[escape(apart(str(series.places[i]))), _interval(series, i)] for i in chosen],
+        "hovertemplate": "%{customdata[0]}<br>%{x:.4g}%{customdata[1]}<extra></extra>",
+        "error_x": _ends(series, chosen, values, INK if diagram.form == "bars" else colour),
+    }
+    if diagram.form == "bars":
+        figure.add_bar(orientation="h", marker={"color": colour}, **shared)
+    else:
+        figure.add_scatter(mode="markers", marker={"color": colour, "size": 8}, **shared)
+
+
+def _lines(figure: go.Figure, diagram: Diagram, series: Series, colour: str) -> None:
+    if len(series.low):
+        tint = ",".join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))
+        edge: dict[str, Any] = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
+        figure.add_scatter(x=list(series.places), y=list(series.high), **edge)
+        figure.add_scatter(
+            x=list(series.places), y=list(series.low), fill="tonexty", fillcolor=f"rgba({tint},.18)", **edge
+        )
+    figure.add_scatter(
+        x=list(series.places), y=list(series.values), name=escape(series.name),
+        mode="lines+markers" if len(series.places) <= 40 else "lines", line={"color": colour, "width": 2},
+        hovertemplate=f"{escape(diagram.place)} %{{x:,.6g}}<br>%{{y:.4g}}<extra>{escape(series.name)}</extra>",
+    )  # fmt: skip
+
+
+def _ends(series: Series, chosen: list[int], values: np.ndarray, colour: str) -> dict[str, Any] | None:
+    if not len(series.low):
+        return None
+    low, high = (np.array(ends, dtype=float)[chosen] for ends in (series.low, series.high))
+    return {
+        "type": "data", "symmetric": False, "array": high - values, "arrayminus": values - low,
+        "color": colour, "thickness": 1.4, "width": 4,
+    }  # fmt: skip
+
+
+def _interval(series: Series, i: int) -> str:
+    return f" ({series.low[i]:.4g} to {series.high[i]:.4g})" if len(series.low) else ""
