@@ -2,30 +2,95 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from nbllm.errors import ModelError
 from nbllm.handles.opened import Opened
 
 if TYPE_CHECKING:
-    from nbllm.inspection.attention import AttentionMaps
     from nbllm.inspection.influence import Influence
+    from nbllm.inspection.internals import Captured
+    from nbllm.inspection.maps import AttentionMaps
     from nbllm.inspection.predictions import Predictions
 
 
 class Looking(Opened):
     """The calls of a Model that look inside."""
 
-    def attention(self, text: str, target: str | None = None) -> AttentionMaps:
-        """The attention weights for the text: (layer, head, query, key), with `.figure()`. Of an encoder-decoder those
-        of its encoder, or, for a `target` text, what each target token draws from each source token."""
-        from nbllm.inspection.attention import attention_maps, cross_attention_maps
+    def attention(
+        self,
+        text: str,
+        target: str | None = None,
+        *,
+        pair: str = "",
+        part: str | None = None,
+        generate: bool = False,
+        layers: Sequence[int] | None = None,
+        dtype: str = "float32",
+        **settings: Any,
+    ) -> AttentionMaps:
+        """The attention weights for the text, or for it and its `pair`: (layer, head, query, key), with `.figure()`,
+        `.heads()`, `.rollout()` and `.save(path)`.
 
+        Of an encoder-decoder those of its encoder, or, for a `target` text, what each target token draws from each
+        source token; `part` says otherwise: encoder, decoder or cross. With `generate` a row a token that the model
+        writes from the text: what it looked at where it was drawn (`settings` as those of `generate`). Long texts take
+        less room with some `layers` or with `dtype="float16"`.
+        """
+        from nbllm.inspection.attention import attention_maps
+
+        self._check_open()
+        kept: dict[str, Any] = {"part": part, "layers": layers, "dtype": dtype}
+        if not generate:
+            if settings:
+                raise ModelError(f"'{next(iter(settings))}' is a setting of writing.", "Add generate=True.")
+            with self._threads():
+                return attention_maps(self.module, self.objective, text, pair=pair, target=target, **kept)
+        if pair or target is not None:
+            raise ModelError("What a model writes has no pair and no target.", "Leave them out, or generate.")
+        from nbllm.generation.decode import stream
+        from nbllm.inspection.written import written_maps
+
+        self._check(settings, stream)
         with self._threads():
-            if target is not None:
-                other = self.objective.task.target_tokenizer or self.tokenizer
-                context = self.config.train.context
-                return cross_attention_maps(self.module, self.tokenizer, other, text, target, context=context)
-            return attention_maps(self.module, self.tokenizer, text, context=self.config.train.context)
+            return written_maps(self.module, self.objective, text, **kept, **{**self._usual(), **settings})[0]
+
+    def internals(self) -> list[str]:
+        """The names of all that the network computes on its way, for `capture`: embedding, blocks.0.attention.pattern,
+        blocks.0.residual, ... Of a Hugging Face model the names of its parts."""
+        from nbllm.inspection.internals import internals
+
+        self._check_open()
+        return list(internals(self.module))
+
+    def capture(self, *names: str) -> AbstractContextManager[Captured]:
+        """Keep what the network computes under these names, in which * stands for anything, while a block of code runs:
+
+            with model.capture("blocks.*.attention.pattern") as found:
+                model.read("To be, or not to be")
+            found["blocks.0.attention.pattern"]  # (batch, head, query, key)
+
+        Works around any call (generate, classify, score, ...); `found.calls(name)` has what each pass gave.
+        """
+        from nbllm.inspection.internals import capture
+
+        self._check_open()
+        return capture(self.module, *names)
+
+    def read(self, text: str, target: str | None = None, *, pair: str = "") -> list[str]:
+        """Let the network read a text once, for `capture`: the tokens that it read, in the frame it was trained in."""
+        import torch
+
+        from nbllm.inspection.reading import reading
+        from nbllm.models.evaluating import evaluating
+
+        self._check_open()
+        found = reading(self.module, self.objective, text, pair, target)
+        with self._threads(), torch.no_grad(), evaluating(self.module):
+            found.run(self.module)
+        return found.labels
 
     def predictions(self, text: str, top: int = 10, *, layers: bool = False, source: str | None = None) -> Predictions:
         """What the model expected at each place of the text: probability, rank and surprise of the true token, and the

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbllm.config import RunConfig
 from nbllm.errors import ModelError
@@ -37,5 +38,13 @@ class Opened:
     def _check_open(self) -> None:
         if self.module is None:
             raise ModelError("The model was closed.", "Load it again: nbllm.load(NAME)")
+
+    def _usual(self) -> dict[str, Any]:
+        """What generation is told where the caller says nothing."""
+        raise NotImplementedError
+
+    def _check(self, settings: Mapping[str, Any], function: Any) -> None:
+        """ModelError for a setting that the function does not take."""
+        raise NotImplementedError
 
     _threads = staticmethod(shared_threads)

@@ -1,143 +1,187 @@
 """Attention weights, recomputed on demand: the fused kernels that train return none.
 
-L layers, B batch, H heads, T tokens (queries and keys alike), D width.
+L layers, B batch, H heads, T tokens (queries and keys alike), S source tokens.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
-from torch import nn
+from torch import Tensor, nn
 
 from nbllm.errors import ModelError
-from nbllm.inspection.capture import inputs, run
+from nbllm.generation.begin import device_of
+from nbllm.inspection.capture import run
+from nbllm.inspection.internals import capture, internals
+from nbllm.inspection.maps import AttentionMaps
+from nbllm.inspection.reading import Reading, reading
 from nbllm.models.answers import ShowsAttention, WritesTarget
 from nbllm.models.encoder_decoder import EncoderDecoder
 from nbllm.models.evaluating import evaluating
 from nbllm.models.mixers.attention import Attention
-from nbllm.registry import VIEWS
+from nbllm.models.mixers.cross import CrossAttention
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-@dataclass(frozen=True, repr=False)
-class AttentionMaps:
-    """How much each token (query) drew from each other one (key).
-
-    weights     float32 (layer, head, query, key); each row sums to 1
-    tokens      a readable label a query
-    key_tokens  a readable label a key, where they are others: a decoder that looks at its encoder
-    """
-
-    weights: np.ndarray
-    tokens: list[str]
-    key_tokens: list[str] | None = None
-
-    @property
-    def queries(self) -> list[str]:
-        """Labels along the third axis of the weights."""
-        return self.tokens
-
-    @property
-    def keys(self) -> list[str]:
-        """Labels along the fourth axis of the weights."""
-        return self.tokens if self.key_tokens is None else self.key_tokens
-
-    def __repr__(self) -> str:
-        layers, heads, _, size = self.weights.shape
-        return f"<AttentionMaps of {layers} layers, {heads} heads, {size} tokens>"
-
-    def figure(self, layer: int = -1, head: int = 0) -> Any:
-        """One head as an interactive heatmap (Plotly); hover shows both tokens and the weight."""
-        return VIEWS.get("attention")(self, layer, head)
-
-    def _repr_png_(self) -> bytes:
-        return VIEWS.get("attention_picture")(self)
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row a weight: layer, head, query, key, query_token, key_token, weight. Pairs out of sight are not in."""
-        import pandas as pd
-
-        layer, head, query, key = np.indices(self.weights.shape).reshape(4, -1)
-        seen = self.weights.reshape(-1) > 0
-        layer, head, query, key = layer[seen], head[seen], query[seen], key[seen]
-        return pd.DataFrame(
-            {
-                "layer": layer,
-                "head": head,
-                "query": query,
-                "key": key,
-                "query_token": np.array(self.queries, dtype=object)[query],
-                "key_token": np.array(self.keys, dtype=object)[key],
-                "weight": self.weights[layer, head, query, key],
-            }
-        )
+PARTS = ("self", "encoder", "decoder", "cross")
+DTYPES = {"float32": torch.float32, "float16": torch.float16}
 
 
-def attention_maps(module: nn.Module, tokenizer: Tokenizer, text: str, *, context: int) -> AttentionMaps:
-    """The maps of a text, cut to the model's context. Raises ModelError for no text or a model without attention."""
-    from nbllm.data.tokenizers import token_strings
-
-    # A model of transformers never saw a text without the tokens that its tokenizer puts around it.
-    ids = tokenizer.encode(text, add_special_tokens=isinstance(module, ShowsAttention)).ids[:context]
-    if not ids:
-        raise ModelError("There is no text to look at.", 'Give some, as in .attention("To be, or not").')
-    weights = attention(module, torch.tensor([ids], device=device_of(module)))[:, 0]
-    return AttentionMaps(weights.cpu().numpy(), token_strings(tokenizer, ids))
-
-
-def cross_attention_maps(
-    module: nn.Module, tokenizer: Tokenizer, target_tokenizer: Tokenizer, source: str, target: str, *, context: int
+def attention_maps(
+    module: nn.Module,
+    objective: Any,
+    text: str,
+    *,
+    pair: str = "",
+    target: str | None = None,
+    part: str | None = None,
+    layers: Sequence[int] | None = None,
+    dtype: str = "float32",
 ) -> AttentionMaps:
-    """What each target token (query) drew from each source token (key); the first query is the target's beginning."""
-    from nbllm.data.tokenizers import end_id, token_strings
+    """The maps of a text (or a pair), cut to the model's context.
 
-    end, begin = end_id(tokenizer) or 0, end_id(target_tokenizer) or 0
-    sources = [*tokenizer.encode(source, add_special_tokens=False).ids[: context - 1], end]
-    targets = [begin, *target_tokenizer.encode(target, add_special_tokens=False).ids[: context - 1]]
+    `part` says which attention, where a network has several: encoder, decoder, or cross, which is what each token of
+    the `target` draws from each of the source. Raises ModelError for no text or a model without attention.
+    """
+    part = part_of(module, part, target)
+    kind = dtype_of(dtype)
+    if part in ("decoder", "cross") and target is None and isinstance(module, WritesTarget):
+        raise ModelError("A decoder reads a target.", "Give target=TEXT, or generate=True for what the model writes.")
+    read = reading(module, objective, text, pair, target)
+    with torch.no_grad(), evaluating(module):
+        weights, numbers = _weights(module, read, part, layers, kind)
+    blocks = None if numbers == list(range(len(numbers))) else numbers
+    if part in ("decoder", "cross"):
+        labels, ids = read.target_labels, read.target
+        if part == "cross":
+            return AttentionMaps(weights, labels, read.labels, part, read.ids, blocks=blocks)
+        return AttentionMaps(weights, labels, part=part, key_ids=ids, blocks=blocks)
+    return AttentionMaps(weights, read.labels, part=part, key_ids=read.ids, segments=read.segments, blocks=blocks)
+
+
+def part_of(module: nn.Module, part: str | None, target: str | None = None) -> str:
+    """The part that is meant: that of a single stack is `self`, and of two the encoder, or cross for a target."""
+    if part is not None and part not in PARTS:
+        raise ModelError(f"There is no part '{part}'.", "Use encoder, decoder or cross.")
+    two = isinstance(module, WritesTarget) or hasattr(module, "encoder")
+    if two and part in (None, "self"):
+        return "encoder" if target is None else "cross"
+    if not two and part not in (None, "self"):
+        raise ModelError(f"A {type(module).__name__} has one stack and no {part}.", "Leave part out.")
+    return part or "self"
+
+
+def dtype_of(name: str) -> torch.dtype:
+    """float32, or float16, which takes half the room and keeps three digits."""
+    if name not in DTYPES:
+        raise ModelError(f"Attention is kept as float32 or float16, not {name!r}.", 'Use dtype="float16".')
+    return DTYPES[name]
+
+
+def patterns(module: nn.Module, part: str) -> list[str]:
+    """The names of the attention patterns of a part of a network of ours, lowest first."""
+    kind = CrossAttention if part == "cross" else Attention
+    known = internals(module)
+    found = [name for name, each in known.items() if name.endswith("pattern") and isinstance(each.part, kind)]
+    return [name for name in found if part not in ("encoder", "decoder") or name.startswith(f"{part}.")]
+
+
+def check_patterns(module: nn.Module, part: str) -> list[str]:
+    """The same; ModelError where there are none."""
+    found = patterns(module, part)
+    if not found and part == "cross" and isinstance(module, EncoderDecoder):
+        raise ModelError("This decoder has only its encoder's last state to go by.", "Train with model.cross: dot")
+    if not found:
+        if part == "encoder" and isinstance(module, EncoderDecoder) and patterns(module, "cross"):
+            raise ModelError("The encoder has no attention layers.", "Give target=TEXT: what the decoder looks at.")
+        where = f"{part} of the " if part in ("encoder", "decoder") else ""
+        raise ModelError(
+            f"The {where}{type(module).__name__} has no attention layers, and so no attention weights.",
+            _advice(module),
+        )
+    return found
+
+
+def block_of(name: str) -> int | None:
+    """The block that an internal's name stands for: 3 of `encoder.blocks.3.attention.pattern`."""
+    parts = name.split(".")
+    if "blocks" not in parts:
+        return None
+    return int(parts[parts.index("blocks") + 1])
+
+
+def choose_layers(count: int, layers: Sequence[int] | None) -> list[int]:
+    """The places of the layers that are wanted; ModelError for one that is not there."""
+    if layers is None:
+        return list(range(count))
+    for layer in layers:
+        if not -count <= layer < count:
+            raise ModelError(f"There is no layer {layer}.", f"Use 0 to {count - 1}.")
+    return [layer % count for layer in layers]
+
+
+def stacked(calls: list[Tensor | None], dtype: torch.dtype | None = None) -> Tensor:
+    """The tensors as one; each is let go of as soon as it is copied, so that they are not held twice."""
+    first = calls[0]
+    assert first is not None
+    out = torch.empty(len(calls), *first.shape, dtype=dtype or first.dtype, device=first.device)
+    for index, each in enumerate(calls):
+        assert each is not None
+        out[index], calls[index] = each, None
+    return out
+
+
+def _weights(
+    module: Any, read: Reading, part: str, layers: Sequence[int] | None, dtype: torch.dtype
+) -> tuple[np.ndarray, list[int]]:
+    """(L, H, Q, K), and the block of each layer."""
+    if isinstance(module, ShowsAttention):
+        found = _shown(module, read, part)
+        places = choose_layers(len(found), layers)
+        kept: list[Tensor | None] = [found[place][0] for place in places]
+        del found
+        return stacked(kept, dtype).cpu().numpy(), places
+    names = check_patterns(module, part)
+    names = [names[place] for place in choose_layers(len(names), layers)]
+    with capture(module, *names, keep=lambda weights: weights[0].to(dtype)) as caught:
+        read.run(module)
+        calls: list[Tensor | None] = []
+        for name in names:
+            calls.append(caught[name])
+            caught.calls(name).clear()
+    blocks = [block_of(name) for name in names]
+    numbers = [index if block is None else block for index, block in enumerate(blocks)]
+    return stacked(calls, dtype).cpu().numpy(), numbers
+
+
+def _shown(module: Any, read: Reading, part: str) -> Tensor:
+    """What a model of transformers tells itself: (L, B, H, Q, K)."""
     device = device_of(module)
-    weights = cross_attention(module, torch.tensor([sources], device=device), torch.tensor([targets], device=device))
-    return AttentionMaps(
-        weights[:, 0].cpu().numpy(), token_strings(target_tokenizer, targets), token_strings(tokenizer, sources)
-    )
+    tokens_BT = torch.tensor([read.ids], device=device)
+    if part in ("decoder", "cross"):
+        return module.target_attention(tokens_BT, torch.tensor([read.target], device=device), part=part)
+    segments_BT = None if read.segments is None else torch.tensor([read.segments], device=device)
+    return module.attention(tokens_BT, segments_BT=segments_BT)
 
 
-def attention(module: nn.Module, tokens_BT: torch.Tensor) -> torch.Tensor:
+def attention(module: nn.Module, tokens_BT: Tensor, real_BT: Tensor | None = None) -> Tensor:
     """The weights of every attention layer for these tokens: float32 (L, B, H, T, T). The module is left as it was.
 
-    Raises ModelError where the model has no attention.
+    No place looks at one where `real_BT` is False, which is filling. Raises ModelError where there is no attention.
     """
     if isinstance(module, ShowsAttention):
         with torch.no_grad(), evaluating(module):
-            return module.attention(tokens_BT).float()
-    mixers = attention_layers(module)
-    if not mixers:
-        raise ModelError(
-            f"A {type(module).__name__} without attention layers has no attention weights.", _advice(module)
-        )
-    with torch.no_grad(), evaluating(module), inputs(list(mixers)) as found:
-        run(module, tokens_BT)
-        maps = []
-        for index, mixer in enumerate(mixers):
-            q_BHTK, k_BJTK, _ = mixer.project(found[index], start=0)
-            maps.append(mixer.weights(q_BHTK, k_BJTK).float())
-    return torch.stack(maps)
+            return module.attention(tokens_BT, real_BT).float()
+    names = check_patterns(module, part_of(module, None))
+    with torch.no_grad(), evaluating(module), capture(module, *names, keep=Tensor.float) as found:
+        run(module, tokens_BT, real_BT)
+        return stacked([found.calls(name).pop() for name in names])
 
 
 def shows_attention(module: nn.Module) -> bool:
     """Whether the module has attention weights to show for a text."""
-    return isinstance(module, ShowsAttention) or bool(attention_layers(module))
-
-
-def attention_layers(module: nn.Module) -> list[Attention]:
-    """The self-attention mixers that read a text, lowest first: those of an encoder where there are two stacks."""
-    part = getattr(module, "encoder", module)
-    return [each for each in part.modules() if isinstance(each, Attention)]
+    return isinstance(module, ShowsAttention) or bool(patterns(module, part_of(module, None)))
 
 
 def looks_at_source(module: nn.Module) -> bool:
@@ -147,31 +191,20 @@ def looks_at_source(module: nn.Module) -> bool:
     return isinstance(module, ShowsAttention) and isinstance(module, WritesTarget)
 
 
-def cross_attention(module: nn.Module, source_BS: torch.Tensor, target_BT: torch.Tensor) -> torch.Tensor:
+def cross_attention(module: nn.Module, source_BS: Tensor, target_BT: Tensor, real_BS: Tensor | None = None) -> Tensor:
     """The weights with which each layer of a decoder looks at the source: float32 (L, B, H, T, S).
 
     Raises ModelError where the decoder looks at nothing.
     """
+    if not isinstance(module, WritesTarget) or not isinstance(module, nn.Module):
+        raise ModelError(f"A {type(module).__name__} looks at no source.", "Use a model of kind seq2seq.")
     if isinstance(module, ShowsAttention):
         with torch.no_grad(), evaluating(module):
-            maps_LBHTS = module.cross_attention(source_BS, target_BT)
-        if maps_LBHTS is not None:
-            return maps_LBHTS.float()
-    if not isinstance(module, EncoderDecoder):
-        raise ModelError(f"A {type(module).__name__} looks at no source.", "Use a model of kind seq2seq.")
-    mixers = module.decoder.crosses()
-    if not mixers:
-        raise ModelError("This decoder has only its encoder's last state to go by.", "Train with model.cross: dot")
-    with torch.no_grad(), evaluating(module), inputs(list(mixers)) as found:
-        memory, finals = module.encode(source_BS)
-        module.decode(target_BT, memory, finals)
-        maps = [mixer.weights(found[index], memory).float() for index, mixer in enumerate(mixers)]
-    return torch.stack(maps)
-
-
-def device_of(module: nn.Module) -> torch.device:
-    """Where the module lies."""
-    return next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
+            return module.target_attention(source_BS, target_BT, real_BS).float()
+    names = check_patterns(module, "cross")
+    with torch.no_grad(), evaluating(module), capture(module, *names, keep=Tensor.float) as found:
+        module(source_BS, target_BT, real_BS)
+        return stacked([found.calls(name).pop() for name in names])
 
 
 def _advice(module: nn.Module) -> str:
@@ -180,3 +213,9 @@ def _advice(module: nn.Module) -> str:
     return (
         "Ask for its gates instead: .gates(text)." if recurrent_layers(module) else "Use a model of kind transformer."
     )
+
+
+__all__ = [
+    "AttentionMaps", "attention", "attention_maps", "cross_attention", "device_of", "looks_at_source",
+    "shows_attention",
+]  # fmt: skip

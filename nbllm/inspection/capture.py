@@ -13,10 +13,13 @@ import torch
 from torch import nn
 
 
-def run(module: nn.Module, tokens_BT: torch.Tensor) -> None:
+def run(module: nn.Module, tokens_BT: torch.Tensor, real_BT: torch.Tensor | None = None) -> None:
     """Let the module read a text: its stack, or its encoder where it has two, or the whole of a foreign one."""
     stack = getattr(module, "encoder", getattr(module, "stack", module))
-    stack(tokens_BT)
+    if real_BT is None:
+        stack(tokens_BT)
+    else:
+        stack(tokens_BT, real_BT=real_BT)
 
 
 @contextmanager

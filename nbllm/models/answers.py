@@ -42,9 +42,21 @@ class ShowsAttention(ABC):
     """
 
     @abstractmethod
-    def attention(self, tokens_BT: torch.Tensor) -> torch.Tensor:
-        """The self-attention over a text: (L, B, H, T, T)."""
+    def attention(
+        self,
+        tokens_BT: torch.Tensor,
+        real_BT: torch.Tensor | None = None,
+        segments_BT: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The self-attention over a text, of an encoder-decoder that of its encoder: (L, B, H, T, T)."""
 
-    def cross_attention(self, source_BS: torch.Tensor, target_BT: torch.Tensor) -> torch.Tensor | None:
-        """Of an encoder-decoder, what the target looks at in the source: (L, B, H, T, S); else None."""
-        return None
+    def target_attention(
+        self,
+        source_BS: torch.Tensor,
+        target_BT: torch.Tensor,
+        real_BS: torch.Tensor | None = None,
+        part: str = "cross",
+    ) -> torch.Tensor:
+        """Of an encoder-decoder what the target looks at: in the source (cross, (L, B, H, T, S)) or in itself (decoder,
+        (L, B, H, T, T)). No other network has a target."""
+        raise AssertionError(f"a {type(self).__name__} has no target")

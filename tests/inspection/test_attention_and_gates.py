@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import nn
 from nbllm.config import ModelConfig, TokenizerConfig
 from nbllm.data import tokenizers
 from nbllm.errors import ModelError
-from nbllm.inspection.attention import AttentionMaps, attention, attention_layers, attention_maps
+from nbllm.inspection.attention import AttentionMaps, attention, attention_maps
 from nbllm.inspection.capture import inputs
 from nbllm.inspection.gates import gates, recurrent_layers
 from nbllm.inspection.probe import probe
@@ -39,7 +40,7 @@ TOKENS = torch.randint(V, (2, T), generator=torch.Generator().manual_seed(1))
 def test_weights_give_the_fused_kernels_output(fields: dict[str, Any]) -> None:
     module = model(**fields)
     weights = attention(module, TOKENS)
-    first = attention_layers(module)[0]
+    first = module.mixers()[0]
     heads, groups = first.heads, first.heads // first.key_heads
     assert weights.shape == (3, 2, heads, T, T)
     torch.testing.assert_close(weights.sum(-1), torch.ones(3, 2, heads, T), rtol=0, atol=1e-5)
@@ -51,7 +52,7 @@ def test_weights_give_the_fused_kernels_output(fields: dict[str, Any]) -> None:
     module.eval()
     with torch.no_grad(), inputs(list(module.mixers())) as found:
         module(TOKENS)
-        for layer, mixer in enumerate(attention_layers(module)):
+        for layer, mixer in enumerate(module.mixers()):
             _, _, v_BJTK = mixer.project(found[layer], 0)
             mixed = weights[layer] @ v_BJTK.repeat_interleave(groups, dim=1)
             expected = mixer.out(mixed.transpose(1, 2).flatten(2))
@@ -120,12 +121,13 @@ def test_frame_of_maps() -> None:
 
 def test_maps_of_a_text_are_labelled() -> None:
     tokenizer = tokenizers.train(TokenizerConfig(kind="char"), iter(["ab你好\n 。"]))
-    maps = attention_maps(model(heads=4), tokenizer, "a你好\n" * 5, context=T)
+    objective = SimpleNamespace(task=SimpleNamespace(tokenizer=tokenizer, context=T))
+    maps = attention_maps(model(heads=4), objective, "a你好\n" * 5)
     assert maps.weights.shape == (3, 4, T, T)
     assert maps.tokens == ["a", "你", "好", maps.tokens[3]] * 3
     assert maps.tokens[3] != "\n"
     with pytest.raises(ModelError, match="no text"):
-        attention_maps(model(), tokenizer, "", context=T)
+        attention_maps(model(), objective, "")
 
 
 def test_asking_a_model_for_what_it_has_not() -> None:

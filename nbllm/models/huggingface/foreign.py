@@ -27,10 +27,16 @@ class Foreign(nn.Module, ShowsAttention):
         known = int(getattr(model.config, "type_vocab_size", 0) or 0)
         self.takes_segments = "token_type_ids" in self.takes and known > 1
 
-    def attention(self, tokens_BT: torch.Tensor) -> torch.Tensor:
+    def attention(
+        self,
+        tokens_BT: torch.Tensor,
+        real_BT: torch.Tensor | None = None,
+        segments_BT: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """What the library itself returns, by its plain kernels: (layer, B, head, T, T)."""
         with self._eager():
-            return _stacked(self.model(input_ids=tokens_BT, output_attentions=True).attentions)
+            found = self.model(**self.framed(tokens_BT, real_BT, segments_BT), output_attentions=True)
+        return _stacked(found.attentions)
 
     def framed(self, tokens_BT: torch.Tensor, real_BT: torch.Tensor | None, segments_BT: Any) -> dict[str, Any]:
         """The arguments of an encoder: it gets segments where it knows two of them."""
@@ -139,17 +145,34 @@ class ForeignSeq2Seq(Foreign, WritesTarget):
             use_cache=False,
         ).logits
 
-    def attention(self, tokens_BT: torch.Tensor) -> torch.Tensor:
+    def attention(
+        self,
+        tokens_BT: torch.Tensor,
+        real_BT: torch.Tensor | None = None,
+        segments_BT: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """The encoder's."""
+        mask = None if real_BT is None else real_BT.long()
         with self._eager():
-            return _stacked(self.model.get_encoder()(input_ids=tokens_BT, output_attentions=True).attentions)
+            found = self.model.get_encoder()(input_ids=tokens_BT, attention_mask=mask, output_attentions=True)
+        return _stacked(found.attentions)
 
-    def cross_attention(self, source_BS: torch.Tensor, target_BT: torch.Tensor) -> torch.Tensor | None:
+    def target_attention(
+        self,
+        source_BS: torch.Tensor,
+        target_BT: torch.Tensor,
+        real_BS: torch.Tensor | None = None,
+        part: str = "cross",
+    ) -> torch.Tensor:
         with self._eager():
             out = self.model(
-                input_ids=source_BS, decoder_input_ids=self._begun(target_BT), output_attentions=True, use_cache=False
+                input_ids=source_BS,
+                attention_mask=None if real_BS is None else real_BS.long(),
+                decoder_input_ids=self._begun(target_BT),
+                output_attentions=True,
+                use_cache=False,
             )
-        return _stacked(out.cross_attentions)
+        return _stacked(out.cross_attentions if part == "cross" else out.decoder_attentions)
 
     def init_state(self, source_BS: torch.Tensor, length: int, real_BS: torch.Tensor | None = None) -> TargetState:
         """The source is read once."""

@@ -65,9 +65,9 @@ class CrossAttention(Mixer):
         assert memory is not None, "cross-attention needs a memory to look at"
         return CrossState(self._split(self.key(memory.x)), self._split(self.value(memory.x)), memory.real)
 
-    def weights(self, x_BTD: torch.Tensor, memory: Memory) -> torch.Tensor:
-        """weights_BHTS of these queries over the memory."""
-        return self._weights(self._split(self.query(x_BTD)), self.remember(memory))
+    def weights(self, x_BTD: torch.Tensor, memory: Memory | None, state: CrossState | None = None) -> torch.Tensor:
+        """weights_BHTS of these queries over the memory, or over what a state has kept of it."""
+        return self._weights(self._split(self.query(x_BTD)), self.remember(memory) if state is None else state)
 
     def init_state(self, batch: int, length: int, device: torch.device, dtype: torch.dtype) -> CrossState:
         raise AssertionError("the state of cross-attention is made from a memory: remember(memory)")

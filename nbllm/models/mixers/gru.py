@@ -20,12 +20,13 @@ class GRU(Recurrent):
     """One layer of torch.nn.GRU."""
 
     cell: ClassVar[Any] = nn.GRU
+    gate_names: ClassVar[tuple[str, ...]] = ("reset", "update", "candidate", "hidden")
 
-    def one_way(self, x_BTD: torch.Tensor, weights: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+    def one_way(self, x_BTD: torch.Tensor, weights: list[torch.Tensor], state: Any = None) -> dict[str, torch.Tensor]:
         """Every gate at every step, by the equations: reset, update, candidate and hidden, each (B, T, units)."""
         weight_ih, weight_hh, bias_ih, bias_hh = weights
-        hidden = x_BTD.new_zeros(x_BTD.shape[0], self.units)
-        steps: dict[str, list[torch.Tensor]] = {"reset": [], "update": [], "candidate": [], "hidden": []}
+        hidden = x_BTD.new_zeros(x_BTD.shape[0], self.units) if state is None else state[0]
+        steps: dict[str, list[torch.Tensor]] = {name: [] for name in self.gate_names}
         for x_BD in x_BTD.unbind(1):
             r_in, z_in, n_in = (x_BD @ weight_ih.T + bias_ih).chunk(3, dim=-1)
             r_at, z_at, n_at = (hidden @ weight_hh.T + bias_hh).chunk(3, dim=-1)

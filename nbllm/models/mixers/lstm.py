@@ -27,6 +27,7 @@ class LSTM(Recurrent):
     """One layer of torch.nn.LSTM."""
 
     cell: ClassVar[Any] = nn.LSTM
+    gate_names: ClassVar[tuple[str, ...]] = ("input", "forget", "output", "cell", "hidden")
 
     def as_torch(self, state: LSTMState) -> Any:
         return tuple(state)
@@ -41,11 +42,13 @@ class LSTM(Recurrent):
     def select(self, state: LSTMState, rows_B: torch.Tensor) -> LSTMState:
         return LSTMState(*(part.index_select(1, rows_B) for part in state))
 
-    def one_way(self, x_BTD: torch.Tensor, weights: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+    def one_way(self, x_BTD: torch.Tensor, weights: list[torch.Tensor], state: Any = None) -> dict[str, torch.Tensor]:
         """Every gate at every step, by the equations: input, forget, output, cell and hidden, each (B, T, units)."""
         weight_ih, weight_hh, bias_ih, bias_hh = weights
         hidden = cell = x_BTD.new_zeros(x_BTD.shape[0], self.units)
-        steps: dict[str, list[torch.Tensor]] = {"input": [], "forget": [], "output": [], "cell": [], "hidden": []}
+        if state is not None:
+            hidden, cell = state.hidden[0], state.cell[0]
+        steps: dict[str, list[torch.Tensor]] = {name: [] for name in self.gate_names}
         for x_BD in x_BTD.unbind(1):
             i, f, g, o = (x_BD @ weight_ih.T + hidden @ weight_hh.T + bias_ih + bias_hh).chunk(4, dim=-1)
             i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()

@@ -21,6 +21,8 @@ class Recurrent(Mixer):
     unbounded: ClassVar[bool] = True
     cell: ClassVar[Any]
     """torch.nn.RNN, GRU or LSTM."""
+    gate_names: ClassVar[tuple[str, ...]]
+    """What `gates` gives, in order."""
 
     def __init__(self, width: int, bidirectional: bool = False, **settings: Any):
         super().__init__()
@@ -70,18 +72,19 @@ class Recurrent(Mixer):
     def select(self, state: Any, rows_B: torch.Tensor) -> Any:
         return state.index_select(1, rows_B)
 
-    def gates(self, x_BTD: torch.Tensor) -> dict[str, torch.Tensor]:
-        """What the layer computes at every step, by its equations: name to (B, T, D), a two-way layer's forward units
-        before its backward ones."""
-        forward = self.one_way(x_BTD, self.rnn.all_weights[0])
+    def gates(self, x_BTD: torch.Tensor, state: Any = None) -> dict[str, torch.Tensor]:
+        """What the layer computes at every step, from a state on where one is given, by its equations: name to
+        (B, T, D), a two-way layer's forward units before its backward ones."""
+        forward = self.one_way(x_BTD, self.rnn.all_weights[0], state)
         if self.causal:
             return forward
         backward = self.one_way(x_BTD.flip(1), self.rnn.all_weights[1])
         return {name: torch.cat((value, backward[name].flip(1)), dim=-1) for name, value in forward.items()}
 
     @abstractmethod
-    def one_way(self, x_BTD: torch.Tensor, weights: list[torch.Tensor]) -> dict[str, torch.Tensor]:
-        """The equations, step by step, with the weights of one direction: name to (B, T, units)."""
+    def one_way(self, x_BTD: torch.Tensor, weights: list[torch.Tensor], state: Any = None) -> dict[str, torch.Tensor]:
+        """The equations, step by step, with the weights of one direction and the state of one, each (1, B, units):
+        name to (B, T, units)."""
 
     def init_weights(self) -> None:
         """Inputs scaled by fan-in, orthogonal recurrent weights a gate (Saxe et al. 2014), biases zero."""
