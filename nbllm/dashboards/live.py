@@ -77,7 +77,7 @@ class Dashboard:
         from nbllm.dashboards.figure import Figure
         from nbllm.dashboards.panel import Panel
 
-        _enable_colab()
+        enable_colab()
         follower = self._follower
         panel = Panel(self.run, wake=follower.wake, fetch=lambda step: follower.watch.map(step))
         with follower.lock:
@@ -96,7 +96,7 @@ class Dashboard:
         self._follower.add(view)
 
     def _replace_of_cell(self) -> None:
-        cell = _cell()
+        cell = cell_id()
         if cell is None:
             return
         before = self._of_cell.get(cell)
@@ -123,7 +123,7 @@ class _Fallback:
         """Nothing: it decides with every look."""
 
 
-def _cell() -> str | None:
+def cell_id() -> str | None:
     """The id of the cell that runs now, where the front end tells it."""
     if "IPython" not in sys.modules:
         return None
@@ -133,7 +133,7 @@ def _cell() -> str | None:
     return str(cell) if cell else None
 
 
-def _enable_colab() -> None:
+def enable_colab() -> None:
     """Colab shows custom widgets only when it is told to."""
     colab = sys.modules.get("google.colab")
     if colab is not None:

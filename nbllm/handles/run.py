@@ -186,6 +186,18 @@ class Run:
         """The live dashboard, to be displayed."""
         return VIEWS.get("dashboard")(self)
 
+    def explore(
+        self,
+        text: str | None = None,
+        *,
+        beside: Run | None = None,
+        target: str | None = None,
+        part: str | None = None,
+    ) -> Any:
+        """The attention explorer with a slider over the steps, to be displayed: of the maps kept while training, or of
+        a `text` (and its `target` and `part`, as in `Model.attention`) by each checkpoint. `beside` is another run."""
+        return VIEWS.get("run_explorer")(self, text, beside, target=target, part=part)
+
     def export(
         self,
         folder: str | Path,

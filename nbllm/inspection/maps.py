@@ -70,6 +70,18 @@ class AttentionMaps:
         """One head as an interactive heatmap (Plotly); hover shows both tokens and the weight."""
         return VIEWS.get("attention")(self, layer, head)
 
+    def model_view(self) -> Any:
+        """All heads at once, layers downwards and heads across, as one figure (Plotly)."""
+        return VIEWS.get("attention_heads")(self)
+
+    def lines(self, layer: int = -1, head: int = 0) -> Any:
+        """One head as lines from the tokens that look to those that they look at (Plotly)."""
+        return VIEWS.get("attention_lines")(self, layer, head)
+
+    def explore(self, beside: AttentionMaps | None = None) -> Any:
+        """The explorer, to be displayed: all heads, heatmap, lines, strongest pairs, kinds; `beside` other maps."""
+        return VIEWS.get("explorer")(self, beside)
+
     def _repr_png_(self) -> bytes:
         return VIEWS.get("attention_picture")(self)
 

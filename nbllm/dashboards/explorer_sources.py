@@ -1,0 +1,191 @@
+"""Where the explorer's maps come from: maps in hand, the probes of a run, or its checkpoints asked about a text.
+
+L layers, H heads, Q queries, K keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nbllm.errors import ModelError, NbllmError
+from nbllm.inspection.heads import MIXED
+from nbllm.inspection.maps import AttentionMaps
+from nbllm.store.files import read_json
+
+if TYPE_CHECKING:
+    from nbllm.handles.run import Run
+
+_STEPS = 200
+Given = AttentionMaps | Mapping[str, AttentionMaps]
+
+
+@dataclass
+class Source:
+    """Maps of one text: of one moment (`steps` is [None]), or of the steps of a training.
+
+    `read(place)` gives the maps of a step by its place among the steps. It takes long where `slow` is set.
+    """
+
+    name: str
+    steps: list[int | None]
+    read: Callable[[int], AttentionMaps]
+    slow: bool = False
+    first: AttentionMaps = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.first = self.read(len(self.steps) - 1)  # the latest; the others have its shape
+
+    @property
+    def rolls_out(self) -> bool:
+        """Whether rollout is known of these maps: a text over itself, in full."""
+        queries, keys = self.first.weights.shape[2:]
+        return self.first.part not in ("cross", "rollout") and queries == keys and not self.first.written
+
+    @property
+    def extras(self) -> list[str]:
+        """Maps that stand beside those of the heads."""
+        return ["rollout"] if self.rolls_out else []
+
+    @property
+    def count(self) -> int:
+        """Maps of one step."""
+        layers, heads = self.first.weights.shape[:2]
+        return layers * heads + len(self.extras)
+
+    def stacked(self, maps: AttentionMaps) -> np.ndarray:
+        """All maps of one step as float16 (map, query, key): the heads, layer by layer, then the extras.
+
+        float16 keeps three figures of a weight of any size down to 1e-7.
+        """
+        layers, heads, queries, keys = maps.weights.shape
+        found = np.empty((self.count, queries, keys), dtype=np.float16)
+        found[: layers * heads] = maps.weights.reshape(layers * heads, queries, keys)
+        if self.extras:
+            found[-1] = maps.rollout().weights[-1, 0]
+        np.nan_to_num(found, copy=False)
+        return np.clip(found, 0, 1, out=found)
+
+
+def of_maps(given: Given) -> list[Source]:
+    """Sources of maps in hand: one, or several by name, as {"encoder": ..., "cross": ...}."""
+    named = given if isinstance(given, Mapping) else {given.part: given}
+    if not named:
+        raise ModelError("There are no maps to explore.", 'Give some, as in model.attention("text").explore()')
+    for name, maps in named.items():
+        if not isinstance(maps, AttentionMaps):
+            raise ModelError(f"'{name}' holds no attention maps.", "Give what model.attention(text) returns.")
+        if 0 in maps.weights.shape:
+            raise ModelError(f"'{name}' holds no weights.", "Ask about a longer text.")
+    return [Source(str(name), [None], partial(_same, maps)) for name, maps in named.items()]
+
+
+def _same(maps: AttentionMaps, place: int) -> AttentionMaps:
+    return maps
+
+
+def of_probes(run: Run) -> Source:
+    """The maps that a run kept while it trained. ModelError where it kept none."""
+    from nbllm.store.folder import RunFolder
+
+    folder = RunFolder(run.folder).probes
+    about = read_json(folder / "probe.json", {})
+    steps = sorted(int(path.stem[5:]) for path in folder.glob("step-*.npz") if path.stem[5:].isdigit())
+    if not steps or not isinstance(about, dict) or about.get("kind") != "attention":
+        raise ModelError(
+            f"Run '{run.name}' kept no attention maps while it trained.",
+            f"Ask its checkpoints about a text: nbllm.attach('{run.name}').explore(\"your text\")",
+        )
+    steps = _thinned(steps, _STEPS)
+    keys = about.get("keys") or None
+
+    def read(place: int) -> AttentionMaps:
+        with np.load(folder / f"step-{steps[place]}.npz", allow_pickle=False) as file:
+            weights = np.asarray(file["attention"])
+        part = "cross" if keys else "self"
+        return AttentionMaps(weights, list(about["tokens"]), list(keys) if keys else None, part=part)
+
+    try:
+        return Source(run.name, list(steps), read)
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise ModelError(f"The probes of '{run.name}' cannot be read.", "Train it anew.") from error
+
+
+def of_checkpoints(run: Run, text: str, **asked: Any) -> Source:
+    """The maps of a text by each checkpoint of a run: the latest at once, the others when they are asked for.
+
+    `asked` goes to `model.attention`: target, part, pair.
+    """
+    from nbllm.store.folder import RunFolder
+
+    steps = _thinned(RunFolder(run.folder).checkpoint_steps() or [run.load().step], _STEPS)
+
+    def read(place: int) -> AttentionMaps:
+        model = run.load(steps[place])
+        try:
+            return model.attention(text, **asked)
+        finally:
+            model.close()
+
+    return Source(run.name, list(steps), read, slow=True)
+
+
+def of_run(run: Run, text: str | None, **asked: Any) -> Source:
+    """Of a text by the checkpoints, or, where none is given, what was kept while training."""
+    if text is not None:
+        return of_checkpoints(run, text, **asked)
+    if any(asked.values()):
+        raise ModelError("What was kept while training is of one text.", "Give text=..., with its target or part.")
+    return of_probes(run)
+
+
+def named_apart(sources: list[Source]) -> list[Source]:
+    """The same sources with names that differ."""
+    seen: dict[str, int] = {}
+    for source in sources:
+        seen[source.name] = seen.get(source.name, 0) + 1
+        if seen[source.name] > 1:
+            source.name = f"{source.name} ({seen[source.name]})"
+    return sources
+
+
+def measures(maps: AttentionMaps) -> tuple[list[str], list[list[float | None]], list[str]]:
+    """Of each head of a step what `maps.heads()` measured: names of the numbers; a row a head, with its place in
+    their order by kind and score and then the numbers; and its kind."""
+    try:
+        frame = maps.heads()
+    except NbllmError:
+        return [], [], []
+    layers, heads = maps.weights.shape[:2]
+    numbers = [name for name in ("entropy", "distance", "first", "previous", "same", "induction") if name in frame]
+    place = {block: row for row, block in enumerate(maps.layers)}
+    rows: list[list[float | None]] = [[] for _ in range(layers * heads)]
+    kinds = [""] * (layers * heads)
+    for rank, record in enumerate(frame.to_dict("records")):
+        at = place[record["layer"]] * heads + record["head"]
+        rows[at] = [rank, *(None if np.isnan(record[name]) else round(float(record[name]), 4) for name in numbers)]
+        kinds[at] = str(record["kind"])
+    return numbers, rows, kinds
+
+
+def clearest(maps: AttentionMaps) -> int:
+    """The number of the head to begin with: that which its kind tells most of, else the last layer's first."""
+    layers, heads = maps.weights.shape[:2]
+    try:
+        best = maps.heads().iloc[0]
+    except NbllmError:
+        return (layers - 1) * heads
+    place: int = maps.layers.index(best["layer"]) * heads + int(best["head"])
+    return place if best["kind"] != MIXED else (layers - 1) * heads
+
+
+def _thinned(steps: list[int], most: int) -> list[int]:
+    """At most so many, evenly, the first and the last kept."""
+    if len(steps) <= most:
+        return steps
+    places = np.linspace(0, len(steps) - 1, most).round().astype(int)
+    return [steps[place] for place in dict.fromkeys(places.tolist())]

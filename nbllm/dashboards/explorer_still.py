@@ -1,0 +1,90 @@
+"""What a saved notebook keeps of an explorer, and what is shown where no widget can be: a picture and a table."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nbllm.dashboards.tables import table
+from nbllm.errors import NbllmError
+from nbllm.plots.maps import apart, visible
+from nbllm.plots.model_view import model_view_picture
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nbllm.inspection.maps import AttentionMaps
+
+_PAIRS = 3  # of a head, in the saved table
+_HEADS = 64  # rows of the saved table
+
+
+def page(explorer: Any) -> str:
+    """The picture of all heads, and under it what was measured of them and where they look. All text is escaped."""
+    maps = explorer.sources[0].first
+    png = base64.b64encode(model_view_picture(maps)).decode("ascii")
+    said = escape(repr(maps), quote=True)
+    found = table(summary(maps).iloc[:_HEADS], "Each head: its kind, and the pairs it joins most", across=True)
+    return (
+        f'<div class="nbllm-explorer-saved"><p style="margin:4px 0"><strong>{escape(explorer.title)}</strong> '
+        f'<span style="opacity:.75">{escape(_size(maps))}</span></p>'
+        f'<img alt="{said}: all heads" src="data:image/png;base64,{png}" style="max-width:100%">'
+        f"<details><summary>What each head looks at</summary>{found}</details></div>"
+    )
+
+
+def text(explorer: Any) -> str:
+    """The same as lines of text."""
+    from nbllm.handles.readable import plain
+
+    maps = explorer.sources[0].first
+    return f"{explorer.title}: {_size(maps)}\n{plain(summary(maps).iloc[:_HEADS])}"
+
+
+def summary(maps: AttentionMaps) -> pd.DataFrame:
+    """A row a head: kind, what was measured, and its strongest pairs, in words."""
+    import pandas as pd
+
+    try:
+        frame = maps.heads()
+    except NbllmError:
+        frame = pd.DataFrame(columns=["layer", "head"])
+    place = {block: row for row, block in enumerate(maps.layers)}
+    rows = []
+    for record in frame.to_dict("records"):
+        weights_QK = maps.weights[place[record["layer"]], record["head"]]
+        pairs = ", ".join(
+            f"{apart(visible(maps.queries[q]))} → {apart(visible(maps.keys[k]))} {weights_QK[q, k]:.2f}"
+            for q, k in strongest(weights_QK, _PAIRS)
+        )
+        rows.append(
+            {
+                "kind": record["kind"],
+                **{name: _number(record[name]) for name in ("entropy", "distance", "first") if name in record},
+                "strongest": pairs,
+            }
+        )
+    index = [f"layer {layer}, head {head}" for layer, head in zip(frame["layer"], frame["head"], strict=True)]
+    return pd.DataFrame(rows, index=pd.Index(index, name="head"))
+
+
+def strongest(weights_QK: np.ndarray, most: int) -> list[tuple[int, int]]:
+    """The places (query, key) of the largest weights, the largest first."""
+    flat = np.asarray(weights_QK, dtype=np.float32).reshape(-1)
+    count = min(most, flat.size)
+    places = np.argpartition(-flat, count - 1)[:count]
+    places = places[np.lexsort((places, -flat[places]))]
+    return [(int(p) // weights_QK.shape[1], int(p) % weights_QK.shape[1]) for p in places if flat[p] > 0]
+
+
+def _size(maps: AttentionMaps) -> str:
+    layers, heads, queries, keys = maps.weights.shape
+    tokens = f"{queries:,} tokens" if queries == keys else f"{queries:,} by {keys:,} tokens"
+    return f"{tokens}, {layers} layers of {heads} heads"
+
+
+def _number(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.2f}"

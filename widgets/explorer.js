@@ -1,0 +1,392 @@
+// The attention explorer: all heads as pictures, one of them as a heatmap, as lines or as its strongest pairs, what was
+// measured of every head, steps of a training and two of them side by side. The weights lie in the page: all of it works
+// while the kernel is busy or gone.
+import { palette } from "./chart.js";
+import { choice, count, el, freshId, say, slider } from "./dom.js";
+import { headTable, pictures, widthOf } from "./explorer-heads.js";
+import { heat, holding, wholeOf, zoomed } from "./explorer-heat.js";
+import { lines } from "./explorer-lines.js";
+import { difference, largest, mapsOf, SCALES, shading, shown, strongest, strongestOf, valueAt } from "./explorer-store.js";
+
+const VIEWS = { heatmap: "Heatmap", lines: "Lines", pairs: "Strongest pairs", heads: "Heads" };
+const HOW = { off: "one", side: "side by side", difference: "difference" };
+const PAIRS = 60;
+const TELLS = 5; // strongest tokens that are read out
+const BEAT = 350; // ms a step when played
+
+function render({ model, el: root, signal: given }) {
+  const controller = new AbortController();
+  const signal = controller.signal;
+  given?.addEventListener("abort", () => controller.abort());
+  root.classList.add("nbllm-panel", "nbllm-explorer");
+  root.setAttribute("data-lm-suppress-shortcuts", "true"); // arrow keys move the cursor here, not the notebook's cell
+
+  const store = mapsOf(model, () => later());
+  let chosen = { ...model.get("view") };
+  let cursor = null, focus = null, window_ = null; // the cell, the token of the lines, and what of the map is seen
+  let colours = null, playing = null;
+  const changed = (news) => {
+    chosen = { ...chosen, ...news };
+    model.set("view", chosen);
+    model.save_changes();
+    show();
+  };
+
+  // Sources, steps and maps that are chosen, kept to what there is.
+  const sources = () => model.get("sources");
+  const kept = (value, most) => Math.max(0, Math.min(value ?? 0, most));
+  const pick = ([s, t]) => { const at = kept(s, sources().length - 1); return [at, kept(t ?? 1e9, sources()[at].steps.length - 1)]; };
+  const number = (source, m) => (m < source.layers * source.heads ? [Math.floor(m / source.heads), m % source.heads] : null);
+  const name = (source, m) => { const at = number(source, m); return at ? `layer ${source.blocks[at[0]]}, head ${at[1]}` : source.extras[m - source.layers * source.heads]; };
+  const total = (source) => source.layers * source.heads + source.extras.length;
+  const stepName = (source, t) => (source.steps[t] === null ? "" : `step ${count(source.steps[t])}`);
+  const label = ([s, t]) => [sources().length > 1 ? sources()[s].name : "", stepName(sources()[s], t)].filter(Boolean).join(", ");
+  // What stands beside it: another source at its latest step, or the first step of the same.
+  const other = () => chosen.b ?? (sources().length > 1 ? [(pick(chosen.a)[0] + 1) % sources().length, null] : [0, 0]);
+  const alike = (a, b) => a.rows === b.rows && a.columns === b.columns;
+
+  // Controls.
+  const options = (select, names) => {
+    const now = JSON.stringify(names);
+    if (select.dataset.names === now) return;
+    select.dataset.names = now;
+    select.replaceChildren(...names.map((text, i) => el("option", { value: i }, text)));
+  };
+  const labelled = (text, ...inputs) => el("label", { class: "nbllm-control" }, el("span", {}, text), ...inputs);
+  const sourceA = el("select", { "aria-label": "map", onchange: () => changed({ a: [Number(sourceA.value), null] }) });
+  const sourceB = el("select", { "aria-label": "beside it", onchange: () => changed({ b: [Number(sourceB.value), chosen.b?.[1] ?? null] }) });
+  const stepA = slider("step", 0, 0, 1, 0, (t) => changed({ a: [pick(chosen.a)[0], t] }), (t) => stepName(sources()[pick(chosen.a)[0]], t).slice(5));
+  const stepB = slider("and step", 0, 0, 1, 0, (t) => changed({ b: [pick(other())[0], t] }), (t) => stepName(sources()[pick(other())[0]], t).slice(5));
+  const play = el("button", { type: "button", class: "nbllm-button nbllm-play", onclick: () => toggle() }, "▶ play");
+  const how = choice("compare", "compare", HOW, "off", (key) => changed({ how: key }));
+  const layer = el("select", { "aria-label": "layer", onchange: () => { const source = sources()[pick(chosen.a)[0]]; const l = Number(layer.value); changed({ map: l < source.layers ? l * source.heads + kept(number(source, chosen.map)?.[1], source.heads - 1) : source.layers * source.heads + l - source.layers }); } });
+  const head = el("select", { "aria-label": "head", onchange: () => { const source = sources()[pick(chosen.a)[0]]; changed({ map: number(source, chosen.map)[0] * source.heads + Number(head.value) }); } });
+  const scale = el("select", { "aria-label": "colours", onchange: () => changed({ scale: Object.keys(SCALES)[Number(scale.value)] }) });
+  options(scale, Object.values(SCALES).map((each) => each.name));
+  const zoomButton = (text, spoken, act) => el("button", { type: "button", class: "nbllm-button nbllm-small", "aria-label": spoken, title: spoken, onclick: act }, text);
+  const zoomBy = (factor) => { const map = current?.map; if (!map) return; const w = seen(map); look(zoomed(w, factor, map, cursor?.[0] ?? (w.r0 + w.r1) >> 1, cursor?.[1] ?? (w.c0 + w.c1) >> 1)); };
+  const where = el("span", { class: "nbllm-quiet nbllm-number" });
+  const zoom = el("span", { class: "nbllm-control", role: "group", "aria-label": "zoom" },
+    zoomButton("+", "closer (key +)", () => zoomBy(0.5)), zoomButton("−", "farther (key −)", () => zoomBy(2)), zoomButton("whole", "the whole map (key 0)", () => look(null)), where);
+  const labelA = labelled("map", sourceA), labelB = labelled("beside", sourceB);
+  const controlsTop = el("div", { class: "nbllm-controls" }, labelA, stepA.node, play, how.node, labelB, stepB.node);
+  const controlsHead = el("div", { class: "nbllm-controls" }, labelled("layer", layer), labelled("head", head), labelled("colours", scale), zoom);
+
+  // Tabs.
+  const keys = Object.keys(VIEWS);
+  const readId = freshId("read"), bodyId = freshId("view");
+  const tabs = Object.entries(VIEWS).map(([key, text]) => el("button", { type: "button", role: "tab", id: freshId("tab"), "aria-controls": bodyId, onclick: () => changed({ show: key }) }, text));
+  const tabList = el("div", { class: "nbllm-tabs", role: "tablist", "aria-label": "ways to see the attention" }, ...tabs);
+  tabList.addEventListener("keydown", (event) => {
+    const here = keys.indexOf(chosen.show);
+    const next = { ArrowRight: (here + 1) % keys.length, ArrowLeft: (here - 1 + keys.length) % keys.length, Home: 0, End: keys.length - 1 }[event.key];
+    if (next === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    changed({ show: keys[next] });
+    tabs[next].focus();
+  });
+
+  // What is seen.
+  const title = el("div", { class: "nbllm-title" });
+  const heading = el("div", { class: "nbllm-explorer-heading" });
+  const read = el("div", { class: "nbllm-read", id: readId, role: "status", "aria-live": "polite" });
+  const tip = el("div", { class: "nbllm-tip", "aria-hidden": "true", hidden: true });
+  const heats = [0, 1].map((i) => heat({ oncursor: (cell, pointed) => move(cell, pointed, i), onwindow: look, describedby: readId }));
+  const links = [0, 1].map(() => lines({ onfocus: (found) => { focus = found; drawMap(); tell(); }, describedby: readId }));
+  const pairsBox = el("div", { class: "nbllm-sheet", tabindex: "0", role: "region", "aria-label": "strongest pairs" });
+  const heads = headTable({ choose: (m) => changed({ map: m }), sort: (i) => changed({ sort: chosen.sort[0] === i ? [i, !chosen.sort[1]] : [i, i > 1] }) });
+  const legend = el("canvas", { class: "nbllm-legend", role: "img" });
+  const stage = el("div", { class: "nbllm-stage" });
+  const body = el("div", { role: "tabpanel", id: bodyId }, heading, stage, legend, read);
+  const grid = pictures((m) => changed({ map: m }));
+  const foot = el("div", { class: "nbllm-quiet nbllm-explorer-foot" });
+  const left = el("div", { class: "nbllm-explorer-left" }, grid.node);
+  const right = el("div", { class: "nbllm-explorer-right" }, el("div", { class: "nbllm-row" }, tabList), controlsHead, body);
+  const main = el("div", { class: "nbllm-explorer-body" }, left, right);
+  root.replaceChildren(title, controlsTop, main, foot, tip);
+
+  let current = null; // what stands on the stage: {map, beside, source, ...}
+  const seen = (map) => { const w = window_ ?? wholeOf(map); return w.r1 <= map.rows && w.c1 <= map.columns ? w : wholeOf(map); };
+  function look(window) {
+    window_ = window && current?.map && (window.r1 - window.r0 < current.map.rows || window.c1 - window.c0 < current.map.columns) ? window : null;
+    drawMap();
+  }
+  function move(cell, pointed, place) {
+    cursor = cell;
+    if (current?.map) { const w = seen(current.map); const held = holding(w, ...cell); if (held.r0 !== w.r0 || held.c0 !== w.c0) window_ = held; }
+    drawMap();
+    tell();
+    point(place, pointed);
+  }
+
+  // The sentence about the cell or the token, read out by a screen reader; tokens are kept apart from each other.
+  const token = (tokens, i) => el("bdi", { class: "nbllm-token" }, shown(tokens[i] ?? ""));
+  const weight = (v, signed) => (signed && v > 0 ? "+" : "") + (Math.abs(v) >= 0.0005 || v === 0 ? v.toFixed(3) : v.toExponential(1)).replace("-", "−");
+  function sentence(r, c) {
+    const { map, beside, source, tokens } = current;
+    const value = valueAt(map, r, c);
+    const parts = [token(tokens.queries, r), " looks at ", token(tokens.keys, c), ": "];
+    if (map.signed) parts.push(el("b", {}, weight(value, true)), ` (${weight(valueAt(current.first, r, c))} to ${weight(valueAt(current.second, r, c))})`);
+    else parts.push(el("b", {}, weight(value)), ...(beside && alike(map, beside) ? [", beside it ", el("b", {}, weight(valueAt(beside, r, c)))] : []));
+    if (value === 0 && !map.signed) parts.push(source.causal && c > r ? " (it comes later: out of sight)" : "");
+    parts.push(el("span", { class: "nbllm-quiet" }, `  query ${count(r)}, key ${count(c)}`));
+    return parts;
+  }
+  function tell() {
+    const map = current?.map;
+    if (!map) return read.replaceChildren();
+    if (chosen.show === "heatmap") {
+      const hint = "Point at a cell, or move with the arrow keys. Drag to zoom in, double-click for the whole.";
+      return read.replaceChildren(...(cursor && cursor[0] < map.rows && cursor[1] < map.columns ? sentence(...cursor) : [el("span", { class: "nbllm-quiet" }, hint)]));
+    }
+    if (chosen.show === "lines") {
+      if (!focus || focus[1] >= (focus[0] ? map.columns : map.rows)) return read.replaceChildren(el("span", { class: "nbllm-quiet" }, "Point at a token, or move with the arrow keys, to see its lines alone."));
+      const [side, i] = focus;
+      const own = side ? current.tokens.keys : current.tokens.queries, others = side ? current.tokens.queries : current.tokens.keys;
+      const best = strongestOf(map, side, i, TELLS);
+      return read.replaceChildren(token(own, i), side ? " is looked at by " : " looks at ",
+        ...(best.length ? best.flatMap(([k, v], n) => [n ? ", " : "", token(others, k), ` ${weight(v, map.signed)}`]) : ["nothing"]));
+    }
+    read.replaceChildren();
+  }
+  // The tip beside the cell under the mouse.
+  function point(place, pointed) {
+    const spot = cursor && heats[place].point(...cursor);
+    const away = !spot || chosen.show !== "heatmap" || !pointed;
+    tip.hidden = away;
+    if (away) return;
+    tip.replaceChildren(...sentence(...cursor));
+    const box = heats[place].canvas.getBoundingClientRect(), home = root.getBoundingClientRect();
+    const x = box.left - home.left + spot.x;
+    tip.style.left = `${Math.max(0, x > home.width - 260 ? x - tip.offsetWidth - 18 : x + 18)}px`;
+    tip.style.top = `${box.top - home.top + spot.y + 16}px`;
+  }
+  for (const each of heats) {
+    each.canvas.addEventListener("pointerleave", () => { tip.hidden = true; });
+    each.canvas.addEventListener("blur", () => { tip.hidden = true; });
+  }
+
+  function compute() {
+    const [s, t] = pick(chosen.a), source = sources()[s], m = kept(chosen.map, total(source) - 1);
+    const nearestOf = ([s_, t_]) => { const at = store.nearest(s_, t_); return at < 0 ? t_ : at; };
+    let first = store.map(s, t, m), shownT = t;
+    if (!first) { shownT = nearestOf([s, t]); first = shownT === t ? null : store.map(s, shownT, m); }
+    const comparing = chosen.how !== "off";
+    const [bs, bt] = pick(other()), sourceB_ = sources()[bs], mb = kept(chosen.map, total(sourceB_) - 1);
+    const second = comparing ? store.map(bs, bt, mb) : null;
+    const fits = first && second && alike(first, second);
+    const signed = comparing && chosen.how === "difference" && fits;
+    current = {
+      m, source, s, t, shownT, sourceB: sourceB_, mb, first, second, at: [bs, bt], comparing,
+      map: signed ? difference(first, second) : first, beside: comparing && !signed ? second : null,
+      tokens: { queries: source.tokens, keys: source.keys }, tokensB: { queries: sourceB_.tokens, keys: sourceB_.keys },
+      unfit: comparing && chosen.how === "difference" && first && second && !fits,
+    };
+    if (current.map) current.most = current.beside && alike(current.map, current.beside) ? Math.max(largest(current.map), largest(current.beside)) || 1 : largest(current.map) || 1;
+  }
+
+  function drawMap() {
+    if (!current || !colours) return;
+    const started = performance.now();
+    const { map, beside, source, tokens, tokensB } = current;
+    const wide = stage.clientWidth || right.clientWidth;
+    const show_ = chosen.show;
+    const two = !!beside && (show_ === "heatmap" || show_ === "lines");
+    const width = two ? Math.floor((wide - 18) / 2) : wide;
+    const pair = show_ === "lines" ? links : heats;
+    const spoken = `${name(source, current.m)}${label([current.s, current.shownT]) ? `, ${label([current.s, current.shownT])}` : ""}`;
+    if (show_ === "heatmap" || show_ === "lines") {
+      const nodes = map ? (two ? [pair[0].node, pair[1].node] : [pair[0].node]) : [el("p", { class: "nbllm-quiet" }, "This map is on its way from the kernel …")];
+      if (!map || stage.children.length !== nodes.length || nodes.some((node, i) => stage.children[i] !== node)) stage.replaceChildren(...nodes);
+      if (map) {
+        [[map, tokens, current.source, [current.s, current.shownT], current.m], [beside, tokensB, current.sourceB, current.at, current.mb]].slice(0, two ? 2 : 1).forEach(([each, own, from, at, m], i) => {
+          const part = pair[i];
+          const caption = two ? label(at) : map.signed ? `${label(current.at)} less ${label([current.s, current.shownT])}` : "";
+          say(part.caption, caption);
+          part.caption.hidden = !caption;
+          const what = `${map.signed ? `Difference of ${caption}, ` : ""}${name(from, m)}${two ? `, ${caption}` : ""}`;
+          part.canvas.setAttribute("aria-label", show_ === "heatmap" ? `Heatmap of ${what}: ${each.rows} tokens that look, ${each.columns} looked at. Arrow keys move, + and − zoom, 0 shows the whole, Enter goes to the strongest of the row.`
+            : `Lines of ${what}. Up and down go from token to token, left and right change the side.`);
+          if (show_ === "lines") part.set({ map: each, queries: own.queries, keys: own.keys, colours, width, most: current.most, focus: focus && focus[1] < (focus[0] ? each.columns : each.rows) ? focus : null, signed: each.signed });
+          else part.set({ map: each, queries: own.queries, keys: own.keys, window: alike(map, each) ? seen(map) : wholeOf(each), cursor: cursor && cursor[0] < each.rows && cursor[1] < each.columns ? cursor : null, shade: shadeOf(each), colours, width });
+        });
+      }
+    }
+    legend.hidden = !map || show_ !== "heatmap";
+    if (!legend.hidden) drawLegend(shadeOf(map));
+    const w = map && seen(map);
+    say(where, map && window_ && show_ === "heatmap" ? `queries ${count(w.r0)}–${count(w.r1 - 1)}, keys ${count(w.c0)}–${count(w.c1 - 1)} of ${count(map.columns)}` : "");
+    legend.dataset.spoken = spoken;
+    root.dataset.drawn = (performance.now() - started).toFixed(1); // what it took to draw, for those who measure
+  }
+  let shadeKept = [];
+  function shadeOf(map) {
+    const key = [chosen.scale, colours.dark, current.most];
+    if (!shadeKept.length || shadeKept[0].signed !== !!map.signed || JSON.stringify(shadeKept[1]) !== JSON.stringify(key)) shadeKept = [{ signed: !!map.signed }, key, shading(map, chosen.scale, colours.dark, current.most)];
+    return shadeKept[2];
+  }
+  function drawLegend(shade) {
+    const ratio = devicePixelRatio || 1, wide = 220, high = 30;
+    legend.width = wide * ratio;
+    legend.height = high * ratio;
+    legend.style.width = `${wide}px`;
+    legend.style.height = `${high}px`;
+    const pen = legend.getContext("2d");
+    pen.scale(ratio, ratio);
+    for (let x = 0; x < 180; x++) { pen.fillStyle = `rgb(${shade.colour(x / 179).join(",")})`; pen.fillRect(20 + x, 2, 1.5, 9); }
+    pen.strokeStyle = colours.line;
+    pen.strokeRect(19.5, 1.5, 181, 10);
+    pen.fillStyle = colours.quiet;
+    pen.font = `11px ${colours.font}`;
+    const texts = shade.marks.map((v) => weight(v, current.map.signed).replace(/\.?0+$/, "") || "0");
+    texts.forEach((text, i) => { pen.textAlign = "center"; pen.fillText(text, 20 + 90 * i, 24); });
+    legend.setAttribute("aria-label", `Colours from ${texts[0]} to ${texts[2]}${chosen.scale === "whole" ? "" : `, ${SCALES[chosen.scale].name}`}`);
+  }
+
+  function drawPictures() {
+    const { s, shownT, source, m } = current;
+    const shades = new Map();
+    const shade = (map) => {
+      const most = SCALES[chosen.scale].fixed ? 1 : largest(map) || 1;
+      const key = SCALES[chosen.scale].fixed ? "" : String(most);
+      if (!shades.has(key)) shades.set(key, shading(map, chosen.scale, colours.dark, most));
+      return shades.get(key);
+    };
+    const kinds = measured(s, shownT);
+    grid.set({ source, chosen: m, width: left.clientWidth, small: (at) => store.small(s, shownT, at), shade, title: (at) => [name(source, at), kinds?.[at]?.kind].filter(Boolean).join(", ") });
+  }
+
+  // What Python measured of the heads: columns of numbers, and kinds by their numbers.
+  function measured(s, t) {
+    const measures = model.get("measures");
+    const found = measures.rows?.[`${s}:${t}`];
+    if (!found) return null;
+    const source = sources()[s];
+    return found.map(([kind, rank, ...values], m) => ({ m, rank, name: name(source, m), brief: `${source.blocks[number(source, m)[0]]} / ${number(source, m)[1]}`, kind: measures.kinds[kind] ?? "", values: values.map((v) => v ?? NaN) }));
+  }
+
+  function drawPairs() {
+    const { map, beside, tokens, source, m } = current;
+    if (!map) return;
+    const found = strongest(map, PAIRS), two = beside && alike(map, beside);
+    const rows = found.map(([r, c, v]) => el("tr", { class: "nbllm-row-link", onclick: () => open(r, c) },
+      el("th", { scope: "row" }, el("button", { type: "button", class: "nbllm-link", onclick: (event) => { event.stopPropagation(); open(r, c); } }, token(tokens.queries, r))),
+      el("td", {}, token(tokens.keys, c)), el("td", {}, weight(v, map.signed)), ...(two ? [el("td", {}, weight(valueAt(beside, r, c)))] : []), el("td", { class: "nbllm-quiet" }, `${count(r)} → ${count(c)}`)));
+    const caption = `The ${found.length} strongest pairs of ${name(source, m)}${map.signed ? ": what changed most" : ""}`;
+    pairsBox.replaceChildren(el("table", { class: "nbllm-table nbllm-narrow" }, el("caption", {}, caption),
+      el("thead", {}, el("tr", {}, ...["token", "looks at", map.signed ? "change" : "weight", ...(two ? ["beside"] : []), "places"].map((text) => el("th", { scope: "col" }, text)))), el("tbody", {}, ...rows)));
+  }
+  function open(r, c) {
+    cursor = [r, c];
+    focus = [0, r];
+    if (current.map.rows > 64) window_ = zoomed(wholeOf(current.map), 48 / current.map.rows, current.map, r, c);
+    changed({ show: "heatmap" });
+    heats[0].canvas.focus({ preventScroll: true });
+  }
+
+  function drawHeading() {
+    const { source, m, s, shownT, t } = current;
+    const kind = measured(s, shownT)?.[m]?.kind;
+    const late = shownT !== t ? `step ${count(source.steps[t])} is being computed: the nearest is shown` : current.comparing && !current.second ? "the other is on its way" : current.unfit ? "their texts have other lengths: no difference can be taken" : "";
+    heading.replaceChildren(el("b", {}, name(source, m)), ...(kind ? [el("span", { class: "nbllm-kind" }, kind)] : []),
+      ...(label([s, shownT]) && !current.comparing ? [el("span", { class: "nbllm-quiet" }, label([s, shownT]))] : []), ...(late ? [el("span", { class: "nbllm-late" }, late)] : []));
+  }
+
+  function show() {
+    if (signal.aborted || !sources().length || !root.isConnected) return;
+    colours = coloursOf(root);
+    compute();
+    const { source, m, s, t, at } = current;
+    const all = sources();
+    say(title, "");
+    title.replaceChildren(el("span", { class: "nbllm-name" }, model.get("title")), el("span", { class: "nbllm-quiet" },
+      `${source.rows === source.columns ? `${count(source.rows)} tokens` : `${count(source.rows)} by ${count(source.columns)} tokens`} · ${source.layers} ${source.layers === 1 ? "layer" : "layers"} × ${source.heads} ${source.heads === 1 ? "head" : "heads"}`));
+    const names = all.map((each) => each.name);
+    options(sourceA, names);
+    options(sourceB, names);
+    sourceA.value = s;
+    sourceB.value = at[0];
+    labelA.hidden = all.length < 2;
+    stepA.set(source.steps.length - 1, t);
+    play.hidden = source.steps.length < 2;
+    const possible = all.length > 1 || source.steps.length > 1;
+    how.node.hidden = !possible;
+    how.pick(chosen.how);
+    labelB.hidden = !current.comparing || all.length < 2;
+    stepB.set(all[at[0]].steps.length - 1, at[1]);
+    if (!current.comparing) stepB.node.hidden = true;
+    controlsTop.hidden = !possible;
+    options(layer, [...source.blocks.map(String), ...source.extras]);
+    options(head, Array.from({ length: source.heads }, (_, h) => String(h)));
+    const place = number(source, m);
+    layer.value = place ? place[0] : source.layers + m - source.layers * source.heads;
+    head.value = place ? place[1] : 0;
+    head.disabled = !place;
+    scale.value = Object.keys(SCALES).indexOf(chosen.scale);
+    tabs.forEach((tab, i) => {
+      const here = keys[i] === chosen.show;
+      tab.setAttribute("aria-selected", String(here));
+      tab.tabIndex = here ? 0 : -1;
+      if (here) body.setAttribute("aria-labelledby", tab.id);
+    });
+    scale.parentElement.hidden = chosen.show !== "heatmap" || chosen.how === "difference";
+    zoom.hidden = chosen.show !== "heatmap";
+    if (root.clientWidth > 700) main.style.gridTemplateColumns = `${widthOf(source, root.clientWidth * 0.36)}px minmax(0, 1fr)`;
+    else main.style.removeProperty("grid-template-columns");
+    drawHeading();
+    if (chosen.show === "pairs") { stage.replaceChildren(pairsBox); drawPairs(); }
+    if (chosen.show === "heads") {
+      const rows = measured(s, current.shownT);
+      if (rows) { if (stage.firstChild !== heads.node) stage.replaceChildren(heads.node); heads.set({ rows, columns: model.get("measures").columns, by: chosen.sort, chosen: m, text: `What was measured of each head${label([s, current.shownT]) ? `, ${label([s, current.shownT])}` : ""}` }); }
+      else stage.replaceChildren(el("p", { class: "nbllm-quiet" }, "Nothing was measured of these heads."));
+    }
+    drawMap();
+    drawPictures();
+    tell();
+    tip.hidden = true;
+    const news = model.get("progress");
+    say(foot, [`${size(store.bytes())} of weights in this page, as float16`, news].filter(Boolean).join(" · "));
+  }
+  let waiting = false;
+  const later = () => { if (!waiting) { waiting = true; requestAnimationFrame(() => { waiting = false; show(); }); } };
+  for (const trait of ["sources", "frames", "measures", "progress", "title"]) model.on(`change:${trait}`, later);
+
+  function toggle() {
+    if (playing) { clearInterval(playing); playing = null; } else {
+      const [s, t] = pick(chosen.a), last = sources()[s].steps.length - 1;
+      if (t >= last) changed({ a: [s, 0] });
+      playing = setInterval(() => {
+        const [s_, t_] = pick(chosen.a);
+        if (t_ >= sources()[s_].steps.length - 1) return toggle();
+        changed({ a: [s_, t_ + 1] });
+      }, BEAT);
+    }
+    play.textContent = playing ? "❚❚ pause" : "▶ play";
+  }
+
+  // Drawn again for another width or another theme.
+  let width = 0;
+  const sizes = new ResizeObserver(() => { const now = root.clientWidth; if (now && Math.abs(now - width) > 1) { width = now; later(); } });
+  sizes.observe(root);
+  const themes = new MutationObserver(() => [60, 700].forEach((wait) => setTimeout(later, wait)));
+  for (const node of [document.documentElement, document.body]) themes.observe(node, { attributes: true, attributeFilter: ["class", "data-jp-theme-name", "data-jp-theme-light", "data-vscode-theme-kind", "theme"] });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", later, { signal });
+  later();
+  return () => {
+    controller.abort();
+    clearInterval(playing);
+    sizes.disconnect();
+    themes.disconnect();
+  };
+}
+
+const size = (bytes) => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
+
+function coloursOf(root) {
+  const base = palette(root), style = getComputedStyle(root);
+  const read = (variable, otherwise) => style.getPropertyValue(variable).trim() || otherwise;
+  return { ...base, accent: base.dark ? "#56b4e9" : "#0072b2", warm: base.dark ? "#ffa54a" : "#c44f00", faint: base.line, ground: read("--jp-layout-color0", base.dark ? "#111111" : "#ffffff") };
+}
+
+export default { render };
