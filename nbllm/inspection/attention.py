@@ -5,6 +5,7 @@ L layers, B batch, H heads, T tokens (queries and keys alike), S source tokens.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from nbllm.errors import ModelError
 from nbllm.generation.begin import device_of
 from nbllm.inspection.capture import run
 from nbllm.inspection.internals import capture, internals
-from nbllm.inspection.maps import AttentionMaps
+from nbllm.inspection.maps import AttentionMaps, place_of
 from nbllm.inspection.reading import Reading, reading
 from nbllm.models.answers import ShowsAttention, WritesTarget
 from nbllm.models.encoder_decoder import EncoderDecoder
@@ -25,6 +26,7 @@ from nbllm.models.mixers.attention import Attention
 from nbllm.models.mixers.cross import CrossAttention
 
 PARTS = ("self", "encoder", "decoder", "cross")
+_BLOCK = re.compile(r"\bblocks\.(\d+)\.")
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
 
 
@@ -103,22 +105,16 @@ def check_patterns(module: nn.Module, part: str) -> list[str]:
     return found
 
 
-def block_of(name: str) -> int | None:
-    """The block that an internal's name stands for: 3 of `encoder.blocks.3.attention.pattern`."""
-    parts = name.split(".")
-    if "blocks" not in parts:
-        return None
-    return int(parts[parts.index("blocks") + 1])
+def blocks_of(names: Sequence[str]) -> list[int]:
+    """The blocks that the names of internals stand for: 3 of `encoder.blocks.3.attention.pattern`; in a network that
+    knows no blocks their own places."""
+    found = [_BLOCK.search(name) for name in names]
+    return [index if each is None else int(each[1]) for index, each in enumerate(found)]
 
 
-def choose_layers(count: int, layers: Sequence[int] | None) -> list[int]:
-    """The places of the layers that are wanted; ModelError for one that is not there."""
-    if layers is None:
-        return list(range(count))
-    for layer in layers:
-        if not -count <= layer < count:
-            raise ModelError(f"There is no layer {layer}.", f"Use 0 to {count - 1}.")
-    return [layer % count for layer in layers]
+def choose_layers(known: Sequence[int], layers: Sequence[int] | None) -> list[int]:
+    """The places of the layers that are wanted among those that are there."""
+    return list(range(len(known))) if layers is None else [place_of(known, layer) for layer in layers]
 
 
 def stacked(calls: list[Tensor | None], dtype: torch.dtype | None = None) -> Tensor:
@@ -138,21 +134,19 @@ def _weights(
     """(L, H, Q, K), and the block of each layer."""
     if isinstance(module, ShowsAttention):
         found = _shown(module, read, part)
-        places = choose_layers(len(found), layers)
+        places = choose_layers(range(len(found)), layers)
         kept: list[Tensor | None] = [found[place][0] for place in places]
         del found
         return stacked(kept, dtype).cpu().numpy(), places
     names = check_patterns(module, part)
-    names = [names[place] for place in choose_layers(len(names), layers)]
+    names = [names[place] for place in choose_layers(blocks_of(names), layers)]
     with capture(module, *names, keep=lambda weights: weights[0].to(dtype)) as caught:
         read.run(module)
         calls: list[Tensor | None] = []
         for name in names:
             calls.append(caught[name])
             caught.calls(name).clear()
-    blocks = [block_of(name) for name in names]
-    numbers = [index if block is None else block for index, block in enumerate(blocks)]
-    return stacked(calls, dtype).cpu().numpy(), numbers
+    return stacked(calls, dtype).cpu().numpy(), blocks_of(names)
 
 
 def _shown(module: Any, read: Reading, part: str) -> Tensor:

@@ -52,7 +52,7 @@ def heads(maps: AttentionMaps, least: float = LEAST) -> pd.DataFrame:
             score = known.get(best, np.nan)
             rows.append(
                 {
-                    "layer": layer,
+                    "layer": maps.layers[layer],
                     "head": head,
                     "kind": KINDS[best] if best and score >= least else MIXED,
                     "score": score,

@@ -114,13 +114,20 @@ class AttentionMaps:
 
     def of(self, layer: int | None = None, head: int | None = None) -> AttentionMaps:
         """The same maps with one layer, one head, or both. ModelError where there is none."""
-        chosen: list[Any] = []
-        for name, given, count in zip(("layer", "head"), (layer, head), self.weights.shape, strict=False):
-            if given is not None and not -count <= given < count:
-                raise ModelError(f"There is no {name} {given}.", f"Use 0 to {count - 1}.")
-            chosen.append(slice(None) if given is None else [given % count])
-        blocks = self.blocks if layer is None else np.asarray(self.layers)[chosen[0]].tolist()
-        return replaced(self, self.weights[chosen[0]][:, chosen[1]], blocks=blocks)
+        blocks, weights = self.blocks, self.weights
+        if layer is not None:
+            place = self.place(layer)
+            blocks, weights = [self.layers[place]], weights[[place]]
+        if head is not None:
+            count = weights.shape[1]
+            if not -count <= head < count:
+                raise ModelError(f"There is no head {head}.", f"Use 0 to {count - 1}.")
+            weights = weights[:, [head % count]]
+        return replaced(self, weights, blocks=blocks)
+
+    def place(self, layer: int) -> int:
+        """The place among the weights of a layer, which is called by its block's number, or from the end by -1, -2."""
+        return place_of(self.layers, layer)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a weight: layer, head, query, key, query_token, key_token, weight. Pairs out of sight are not in."""
@@ -129,7 +136,7 @@ class AttentionMaps:
         layer, head, query, key = np.nonzero(self.weights > 0)
         return pd.DataFrame(
             {
-                "layer": layer,
+                "layer": np.asarray(self.layers)[layer],
                 "head": head,
                 "query": query,
                 "key": key,
@@ -138,6 +145,16 @@ class AttentionMaps:
                 "weight": self.weights[layer, head, query, key],
             }
         )
+
+
+def place_of(layers: Sequence[int], layer: int) -> int:
+    """The place of a layer, which is called by its block's number, or from the end. ModelError where there is none."""
+    if layer in layers:
+        return list(layers).index(layer)
+    if -len(layers) <= layer < 0:
+        return layer % len(layers)
+    known = f"0 to {len(layers) - 1}" if list(layers) == list(range(len(layers))) else ", ".join(map(str, layers))
+    raise ModelError(f"There is no layer {layer}.", f"Use {known}.")
 
 
 def replaced(maps: AttentionMaps, weights: np.ndarray, **fields: Any) -> AttentionMaps:

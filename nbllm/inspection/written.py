@@ -16,7 +16,7 @@ from nbllm.errors import ModelError
 from nbllm.generation.begin import device_of
 from nbllm.generation.decode import generate
 from nbllm.generation.result import Generation
-from nbllm.inspection.attention import block_of, check_patterns, choose_layers, dtype_of, part_of
+from nbllm.inspection.attention import blocks_of, check_patterns, choose_layers, dtype_of, part_of
 from nbllm.inspection.internals import capture
 from nbllm.inspection.maps import AttentionMaps
 from nbllm.inspection.reading import target_begin
@@ -73,13 +73,12 @@ def written_maps(
         blocks = places
     else:
         names = check_patterns(module, part)
-        names = [names[place] for place in choose_layers(len(names), layers)]
+        names = [names[place] for place in choose_layers(blocks_of(names), layers)]
         with capture(module, *names, keep=lambda weights: weights[0, :, -1:].to("cpu", kind, copy=True)) as found:
             generated = _generated(module, task, prompt, settings)
         keys = len(read) if part == "cross" else len(begin) + len(generated.ids) - 1
         rows = np.stack([_rows(found.calls(name)[: len(generated.ids)], keys) for name in names])
-        numbers = [block_of(name) for name in names]
-        blocks = [index if number is None else number for index, number in enumerate(numbers)]
+        blocks = blocks_of(names)
     key_ids = read if part == "cross" else [*begin, *generated.ids[:-1]]
     maps = AttentionMaps(
         rows,
@@ -121,5 +120,5 @@ def _afterwards(
             found = module.target_attention(torch.tensor([read], device=device), fed, part=part)  # type: ignore[attr-defined]
         else:
             found = module.attention(fed)
-    places = choose_layers(len(found), layers)
+    places = choose_layers(range(len(found)), layers)
     return found[places][:, 0, :, len(begin) - 1 :].to("cpu", dtype).numpy(), places

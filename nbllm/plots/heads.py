@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nbllm.errors import ModelError
 from nbllm.plots.fonts import clip, font
 from nbllm.plots.maps import heatmap, visible
 from nbllm.plots.palette import INK, PAPER, QUIET, WEIGHTS
@@ -25,12 +24,9 @@ _GAP = 18
 
 def attention_figure(maps: Any, layer: int = -1, head: int = 0) -> go.Figure:
     """One head as a heatmap; hover shows both tokens and the weight. `maps` has .weights (LHQK), .queries and .keys."""
-    layers, heads = maps.weights.shape[:2]
-    for name, given, count in (("layer", layer, layers), ("head", head, heads)):
-        if not -count <= given < count:
-            raise ModelError(f"There is no {name} {given}.", f"Use 0 to {count - 1}.")
-    layer, head = layer % layers, head % heads
-    return heatmap(maps.weights[layer, head], maps.keys, maps.queries, title=f"layer {layer}, head {head}")
+    one = maps.of(layer, head)
+    title = f"layer {one.layers[0]}, head {head % maps.weights.shape[1]}"
+    return heatmap(one.weights[0, 0], maps.keys, maps.queries, title=title)
 
 
 def attention_picture(maps: Any) -> bytes:
@@ -44,7 +40,7 @@ def attention_picture(maps: Any) -> bytes:
     labelled = rows <= _LABELLED_TOKENS and cell >= 7
     left = 24 + (max(int(small.getlength(token)) for token in queries) if labelled else 0)
     wide, high, top = columns * cell, rows * cell, 30
-    across = max(wide, int(face.getlength(f"layer {layers - 1}, head {heads - 1}"))) + _GAP  # titles keep apart
+    across = max(wide, int(face.getlength(f"layer {maps.layers[-1]}, head {heads - 1}"))) + _GAP  # titles keep apart
     down = high + _GAP + 14
     picture = Image.new("RGB", (left + heads * across, top + layers * down), PAPER)
     draw = ImageDraw.Draw(picture)
@@ -52,7 +48,7 @@ def attention_picture(maps: Any) -> bytes:
         y = top + layer * down
         for head in range(heads):
             x = left + head * across
-            draw.text((x, y - 22), f"layer {layer}, head {head}", INK, font=face)
+            draw.text((x, y - 22), f"layer {maps.layers[layer]}, head {head}", INK, font=face)
             image = Image.fromarray(_colours(weights[layer, head]))
             picture.paste(image.resize((wide, high), Image.Resampling.NEAREST), (x, y))
             draw.rectangle((x - 1, y - 1, x + wide, y + high), outline=QUIET)

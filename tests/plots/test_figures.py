@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import xml.etree.ElementTree as ElementTree
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from nbllm.inspection.maps import AttentionMaps
 from nbllm.plots.curves import loss_figure, running_mean
 from nbllm.plots.fonts import chinese_font, clip
 from nbllm.plots.heads import attention_figure, attention_picture
@@ -61,17 +61,10 @@ def test_the_heatmap_keeps_equal_tokens_apart_and_shows_text_as_text() -> None:
     assert list(gates.layout.xaxis.ticktext) == ["a", "␣", "↵"]
 
 
-@dataclass
-class Maps:
-    weights: np.ndarray
-    queries: list[str]
-    keys: list[str]
-
-
 def test_a_decoder_that_reads_another_text_has_other_rows_than_columns() -> None:
     weights = np.zeros((1, 2, 2, 3))
     weights[0, 1, 1, 2] = 1.0
-    maps = Maps(weights, ["今", "天"], ["to", "day", "."])
+    maps = AttentionMaps(weights, ["今", "天"], ["to", "day", "."])
     figure = attention_figure(maps, head=1)
     assert list(figure.layout.xaxis.ticktext) == ["to", "day", "."]
     assert list(figure.layout.yaxis.ticktext) == ["今", "天"]
@@ -81,7 +74,7 @@ def test_a_decoder_that_reads_another_text_has_other_rows_than_columns() -> None
 
 
 def test_titles_of_small_maps_keep_apart() -> None:
-    maps = Maps(np.zeros((1, 3, 2, 2)), ["a", "b"], ["a", "b"])
+    maps = AttentionMaps(np.zeros((1, 3, 2, 2)), ["a", "b"])
     shown = np.asarray(Image.open(io.BytesIO(attention_picture(maps))).convert("L"))
     titles = (shown[:28] < 128).any(0)
     gaps = "".join("x" if dark else " " for dark in titles).split(" " * 14)
