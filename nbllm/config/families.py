@@ -42,7 +42,7 @@ GOALS: dict[str, Goal] = {
 }
 
 _EVERY = {"kind", "layers", "width", "dropout", "tied", "bias", "norm", "norm_place", "norm_eps", "positions"}
-_EVERY |= {"embedding_norm", "first_norm", "embedding_scale", "mlp_width", "activation"}
+_EVERY |= {"embedding_norm", "first_norm", "embedding_scale", "mlp", "mlp_width", "activation"}
 _ATTENTION = {"heads", "kv_heads", "head_width", "qk_norm", "rope_base", "window"}
 _RECURRENT = {"plain", "bidirectional", "pool"}
 _CONV = {"kernel", "dilations", "plain", "bidirectional", "pool"}

@@ -35,6 +35,7 @@ class ModelConfig(Section):
     positions: Literal["rope", "sinusoidal", "learned", "none"] = Field("rope", description="how order is told")
     rope_base: float = Field(10_000.0, gt=1, description="base of the rotary positions")
     cross: Literal["dot", "additive", "none"] = Field("dot", description="how a decoder looks at its encoder")
+    mlp: bool = Field(True, description="an MLP behind attention; false for a network of attention alone")
     mlp_width: int | None = Field(
         None,
         ge=8,
@@ -98,6 +99,8 @@ class ModelConfig(Section):
             raise ValueError(f"width {self.width} is odd, and sinusoidal positions need pairs")
         if self.plain and self.mlp_width:
             raise ValueError("a plain network has no MLP. Leave out plain or mlp_width")
+        if not self.mlp and self.mlp_width:
+            raise ValueError("mlp: false means no MLP. Leave out mlp or mlp_width")
         return self
 
     def _check_heads(self) -> None:
@@ -187,7 +190,7 @@ class ModelConfig(Section):
     def mlp_of(self, mixer: str) -> int:
         """Units of the MLP behind a mixer; 0 for none. Behind attention 4 times the width, gated 8/3 of it rounded up
         to a multiple of 32 (as many weights); behind another mixer only what `mlp_width` says."""
-        if self.plain:
+        if self.plain or not self.mlp:
             return 0
         if self.mlp_width or mixer != "attention":
             return self.mlp_width or 0

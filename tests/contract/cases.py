@@ -37,6 +37,7 @@ CHOICES: dict[str, dict[str, Any]] = {
         "model.positions": "learned", "model.norm_place": "after", "model.norm": "layer", "model.bias": True,
         "model.activation": "gelu", "model.embedding_norm": True,
     },
+    "clm transformer attention alone": {"model.mlp": False},
     "clm transformer nowhere": {"model.positions": "none", "model.qk_norm": False, "model.activation": "geglu"},
     "clm lstm plain": {"model.plain": True},
     "clm rnn relu": {"model.plain": True, "model.nonlinearity": "relu", "model.tied": False},

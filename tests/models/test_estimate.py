@@ -19,6 +19,7 @@ CONFIGS: list[dict[str, Any]] = [
     {},
     {"layers": 3, "width": 48, "heads": 4, "kv_heads": 2, "head_width": 10, "tied": False},
     {"layers": 2, "width": 32, "heads": 2, "qk_norm": False, "mlp_width": 50},
+    {"layers": 2, "width": 32, "heads": 2, "mlp": False},
     {"kind": "lstm", "layers": 3, "width": 32},
     {"kind": "lstm", "layers": 2, "width": 32, "mlp_width": 40, "tied": False},
     {"kind": "lstm", "layers": 2, "width": 32, "plain": True},

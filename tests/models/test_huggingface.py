@@ -231,6 +231,7 @@ def test_the_way_back(name: str) -> None:
         ({"model.kind": "seq2seq", "cross": "additive"}, "target", "cross: dot"),
         ({"model.kind": "seq2seq", "norm_eps": 1e-6}, "target", "norm_eps: 1e-05"),
         ({"model.kind": "seq2seq", "encoder": "lstm"}, "target", "lstm layers"),
+        ({"mlp": False}, "next", "attention without MLPs"),
         ({"model.kind": "seq2seq", "embedding_norm": False}, "target", "embedding_norm"),
     ],
 )  # fmt: skip

@@ -186,6 +186,13 @@ def test_plain_has_no_mlp() -> None:
     assert not any("mlp" in name for name, _ in randomised(ModelConfig(**KINDS["lstm-plain"])).named_parameters())
 
 
+def test_attention_alone_has_no_mlp() -> None:
+    module = randomised(ModelConfig(layers=2, width=24, mlp=False))
+    assert not any("mlp" in name for name, _ in module.named_parameters())
+    with pytest.raises(ValueError, match="mlp: false means no MLP"):
+        ModelConfig(mlp=False, mlp_width=32)
+
+
 def test_a_cache_refuses_more_than_it_was_made_for() -> None:
     module = randomised(ModelConfig(**KINDS["transformer"]))
     with pytest.raises(AssertionError, match="cache for 4"):

@@ -57,6 +57,8 @@ def layout(config: ModelConfig, shape: Shape, *, pairs: bool = False, prefix: bo
         raise _none(f"a network with {' and '.join(sorted(foreign))} layers")
     if config.plain:
         raise _none("attention without residuals and norms")
+    if not config.mlp:
+        raise _none("attention without MLPs")
     if prefix:
         raise _none("a network that sees its prefix both ways")
     if shape.head == "target":
