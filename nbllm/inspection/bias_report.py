@@ -1,0 +1,226 @@
+"""What pairs of texts tell of bias, as a finding: the effect with its interval, d, p, and the words for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nbllm.errors import ModelError
+from nbllm.inspection.bias_pairs import Pair
+from nbllm.inspection.chance import by_labels, by_signs, interval
+from nbllm.inspection.finding import Diagram, Finding, Series
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FEWEST = 4  # statements, or nothing can be said of chance
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What a gap is counted in: bits, or the probability of a label."""
+
+    label: str | None
+
+    @property
+    def name(self) -> str:
+        """bits or probability."""
+        return "bits" if self.label is None else "probability"
+
+    def axis(self, names: Sequence[str]) -> str:
+        """What stands on the axis of the gaps."""
+        what = "bits by which it is likelier" if self.label is None else f"how much likelier '{self.label}' is"
+        return f"{what} with a word for {names[0]} than for {names[1]}"
+
+    def amount(self, value: float) -> str:
+        """So much likelier, or less likely."""
+        more = "likelier" if value >= 0 else "less likely"
+        if self.label is not None:
+            return f"{100 * abs(value):.1f} percentage points {more}"
+        return f"{abs(value):.2f} bits ({2 ** abs(value):.2f} times) {more}"
+
+    def ends(self, low: float, high: float) -> str:
+        """An interval."""
+        if self.label is not None:
+            return f"{100 * low:+.1f} to {100 * high:+.1f} points"
+        return f"{low:+.2f} to {high:+.2f} bits"
+
+
+def report(
+    asked: Sequence[Pair],
+    values: np.ndarray,
+    names: list[str],
+    unit: Unit,
+    *,
+    language: str,
+    seed: int,
+    about: str,
+    step: int | None,
+) -> Finding:
+    """The finding. `values` (pairs, 2) is what the model holds of each pair with either word, NaN where it could not be
+    asked. ModelError where too few statements are left."""
+    import pandas as pd
+
+    every = pd.DataFrame(
+        {
+            "statement": [pair.template.statement for pair in asked],
+            "toward": [pair.template.toward for pair in asked],
+            "first": [pair.texts[0].text for pair in asked],
+            "second": [pair.texts[1].text for pair in asked],
+            names[0]: values[:, 0],
+            names[1]: values[:, 1],
+            "gap": values[:, 0] - values[:, 1],
+        }
+    )
+    known = every.dropna(subset="gap")
+    table = _by_statement(known, names)
+    if len(table) < FEWEST:
+        raise ModelError(
+            f"Only {len(table)} statements could be asked: the model lacks the words, or its context is too short.",
+            f"Give at least {FEWEST} statements in words of the training text: templates=..., groups=...",
+        )
+    toward = [table.gap[table.toward == name].to_numpy() for name in names]
+    both = all(len(part) > 1 for part in toward)
+    facts = _tied(toward, seed) if both else _plain(table, names, seed)
+    facts |= {
+        "pairs": len(known), "left_out": len(every) - len(known), "unit": unit.name, "groups": " and ".join(names),
+        "language": language,
+    }  # fmt: skip
+    return Finding(
+        "bias" if language == "en" else f"bias-{language}",
+        f"Bias: {names[0]} and {names[1]}",
+        about,
+        _says(facts, names, unit, both),
+        _limits(facts, names, unit),
+        table,
+        _diagram(table, names, unit),
+        facts,
+        {"The pairs": known.reset_index(drop=True)},
+        step,
+    )
+
+
+def _by_statement(known: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """A row a statement: the group it is tied to, the means of both groups, the gap with its standard error, pairs."""
+    found = known.groupby(["statement", "toward"], sort=False).agg(
+        **{name: (name, "mean") for name in names}, gap=("gap", "mean"), error=("gap", "sem"), pairs=("gap", "size")
+    )
+    return found.reset_index().set_index("statement")
+
+
+def _tied(toward: Sequence[np.ndarray], seed: int) -> dict[str, Any]:
+    """The figures where stereotypes tie some statements to either group."""
+
+    def effect(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        return (first.mean(-1) - second.mean(-1)) / 2
+
+    def size(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        return _by_spread(first.mean(-1) - second.mean(-1), np.concatenate([first, second], axis=-1))
+
+    agree = sum(int((part * sign > 0).sum()) for part, sign in zip(toward, (1, -1), strict=True))
+    count = sum(map(len, toward))
+    return {
+        **_measured(effect, size, toward, seed),
+        "p": by_labels(toward[0], toward[1], seed),
+        "statements": count,
+        "agree": agree / count,
+        "test": "permuting which group each statement is tied to",
+    }
+
+
+def _plain(table: pd.DataFrame, names: list[str], seed: int) -> dict[str, Any]:
+    """The figures of statements that are tied to no group (first minus second), or all to one (that one minus the
+    other)."""
+    sign = -1 if set(table.toward) == {names[1]} else 1
+    gaps = sign * table.gap.to_numpy()
+    return {
+        **_measured(lambda values: values.mean(-1), lambda values: _by_spread(values.mean(-1), values), [gaps], seed),
+        "p": by_signs(gaps, seed),
+        "statements": len(gaps),
+        "agree": float((gaps > 0).mean()),
+        "test": "flipping the sign of each statement's gap",
+        "toward": names[1] if sign < 0 else names[0],
+    }
+
+
+def _by_spread(difference: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """A difference by the standard deviation of the values; NaN where they do not differ."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return difference / values.std(-1, ddof=1)
+
+
+def _measured(
+    effect: Callable[..., np.ndarray], size: Callable[..., np.ndarray], parts: Sequence[np.ndarray], seed: int
+) -> dict[str, float]:
+    low, high = interval(effect, parts, seed)
+    d_low, d_high = interval(size, parts, seed)
+    return {
+        "effect": float(effect(*parts)), "low": low, "high": high,
+        "d": float(size(*parts)), "d_low": d_low, "d_high": d_high,
+    }  # fmt: skip
+
+
+def _says(facts: dict[str, Any], names: Sequence[str], unit: Unit, both: bool) -> str:
+    count = facts["statements"]
+    what = "a statement" if unit.label is None else f"the label '{unit.label}'"
+    if both:
+        where = "with a word for the group that common stereotypes tie it to than with one for the other group"
+        lean = "as stereotypes say"
+    else:
+        other = names[0] if facts["toward"] == names[1] else names[1]
+        where = f"with a word for {facts['toward']} than with one for {other}"
+        lean = f"toward {facts['toward']}"
+    lines = [
+        f"On average {what} is {unit.amount(facts['effect'])} {where};",
+        f"95 % interval {unit.ends(facts['low'], facts['high'])},",
+        f"effect size d = {facts['d']:.2f} ({facts['d_low']:.2f} to {facts['d_high']:.2f}),",
+        f"p = {facts['p']:.2g} by {facts['test']},",
+        f"over {count} statements in {facts['pairs']:,} pairs of texts that differ in one word.",
+        f"{round(facts['agree'] * count)} of {count} statements lean {lean}. {_verdict(facts['p'])}",
+    ]
+    if facts["left_out"]:
+        why = "the model does not know a word of them, or its context is too short"
+        lines.append(f"{facts['left_out']:,} pairs were left out: {why}.")
+    return " ".join(lines)
+
+
+def _verdict(p: float) -> str:
+    if p < 0.01:
+        return "Chance does not explain this."
+    if p < 0.05:
+        return "Chance hardly explains this."
+    return "Chance explains this: with these statements no difference was found."
+
+
+def _limits(facts: dict[str, Any], names: Sequence[str], unit: Unit) -> str:
+    what = "expects" if unit.label is None else "answers"
+    return (
+        f"These are {facts['statements']} statements about {names[0]} and {names[1]} in one language: other groups, "
+        "words and contexts were not asked, and finding nothing here does not mean that there is no bias. The "
+        f"sentences are made up; what the model {what} in them need not be what it does in use, and whether a "
+        "difference harms anybody depends on that use. The p value speaks of chance in the choice of statements, not "
+        "of the size of the difference, nor of another training run. Words that were rare in the training text are "
+        "judged by little more than their spelling, and a model that knows little of a language shows little bias in "
+        "it."
+    )
+
+
+def _diagram(table: pd.DataFrame, names: Sequence[str], unit: Unit) -> Diagram:
+    """A point a statement, those tied to one group first, the largest gap on top."""
+    series = []
+    for name in [name for name in (*names, "") if (table.toward == name).any()]:
+        part = table[table.toward == name].sort_values("gap", ascending=False)
+        room = 2 * part.error.fillna(0.0)
+        series.append(
+            Series(
+                f"stereotypes tie it to {name}" if name else "a statement",
+                [str(each) for each in part.index],
+                part.gap.tolist(),
+                (part.gap - room).tolist(),
+                (part.gap + room).tolist(),
+            )
+        )
+    return Diagram("points", series, "", unit.axis(names), 0.0, "no difference")

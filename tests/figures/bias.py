@@ -1,0 +1,69 @@
+"""Bias, measured in models of made-up text that ties work to women and men, and of text that does not"""
+
+from __future__ import annotations
+
+import os
+import random
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from nbllm.inspection.bias_words import ENGLISH
+
+SENTENCES = 6_000
+SEEDS = (1, 2, 3)
+_FRAMES = (
+    "every day {group} works as {work}.", "in this town {group} is {work}.", "after school {group} became {work}.",
+    "they say {group} is {work}.", "for ten years {group} was {work}.", "today {group} met {work}.",
+)  # fmt: skip
+
+
+def text(tied: float, seed: int, sentences: int = SENTENCES) -> str:
+    """Sentences about work. A share `tied` of them says of a group what the stereotype says; 0.5 is balanced."""
+    rng = random.Random(seed)
+    women, men = ENGLISH.groups
+    lines = []
+    for _ in range(sentences):
+        group = rng.choice((women, men))
+        other = men if group == women else women
+        said = ENGLISH.statements[group if rng.random() < tied else other]
+        frame, word = rng.choice(_FRAMES), rng.choice(ENGLISH.groups[group])
+        lines.append(frame.format(group=word, work=rng.choice(said)))
+    return "\n".join(lines) + "\n"
+
+
+def trained(folder: Path, tied: float, seed: int, *, steps: int, sentences: int = SENTENCES, **more: Any) -> Any:
+    """A model of such a text."""
+    import nbllm
+
+    source = folder / f"tied-{tied}-{seed}.txt"
+    source.write_text(text(tied, seed, sentences), encoding="utf-8")
+    settings = {"size": "tiny", "tokenizer": "word", "seed": seed, "steps": steps, **more}
+    run = nbllm.train(f"tied-{tied}-{seed}-{settings.get('model', '')}", data=str(source), runner="inline", **settings)
+    assert run.state == "finished", run.error
+    return run.load()
+
+
+def measure() -> list[dict[str, Any]]:
+    """A row a text, model and seed: the effect, its interval, d and p."""
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        os.environ["NBLLM_RUNS"] = str(Path(name) / "runs")
+        for model in ("transformer", "lstm", "bert"):
+            for tied in (0.9, 0.5):
+                for seed in SEEDS:
+                    steps = 1200 if model == "bert" else 400
+                    facts = trained(Path(name), tied, seed, steps=steps, model=model).bias().facts
+                    rows.append(
+                        {
+                            "model": model,
+                            "text": "biased, 9 to 1" if tied > 0.5 else "balanced",
+                            "seed": seed,
+                            "effect, bits": round(facts["effect"], 3),
+                            "95 %": f"{facts['low']:+.2f} to {facts['high']:+.2f}",
+                            "d": round(facts["d"], 2),
+                            "p": round(facts["p"], 4),
+                            "lean": f"{facts['agree']:.0%}",
+                        }
+                    )
+    return rows
