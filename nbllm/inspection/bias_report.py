@@ -30,6 +30,10 @@ class Unit:
         """bits or probability."""
         return "bits" if self.label is None else "probability"
 
+    def held(self, group: str) -> str:
+        """The column of what the model holds of a statement with a word for that group."""
+        return f"log2 p, {group}" if self.label is None else f"p, {group}"
+
     def axis(self, names: Sequence[str]) -> str:
         """What stands on the axis of the gaps."""
         what = "bits by which it is likelier" if self.label is None else f"how much likelier '{self.label}' is"
@@ -70,13 +74,13 @@ def report(
             "toward": [pair.template.toward for pair in asked],
             "first": [pair.texts[0].text for pair in asked],
             "second": [pair.texts[1].text for pair in asked],
-            names[0]: values[:, 0],
-            names[1]: values[:, 1],
+            unit.held(names[0]): values[:, 0],
+            unit.held(names[1]): values[:, 1],
             "gap": values[:, 0] - values[:, 1],
         }
     )
     known = every.dropna(subset="gap")
-    table = _by_statement(known, names)
+    table = _by_statement(known, [unit.held(name) for name in names])
     if len(table) < FEWEST:
         raise ModelError(
             f"Only {len(table)} statements could be asked: the model lacks the words, or its context is too short.",
@@ -103,10 +107,11 @@ def report(
     )
 
 
-def _by_statement(known: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+def _by_statement(known: pd.DataFrame, held: list[str]) -> pd.DataFrame:
     """A row a statement: the group it is tied to, the means of both groups, the gap with its standard error, pairs."""
+    means = {name: (name, "mean") for name in held}
     found = known.groupby(["statement", "toward"], sort=False).agg(
-        **{name: (name, "mean") for name in names}, gap=("gap", "mean"), error=("gap", "sem"), pairs=("gap", "size")
+        **means, gap=("gap", "mean"), standard_error=("gap", "sem"), pairs=("gap", "size")
     )
     return found.reset_index().set_index("statement")
 
@@ -213,7 +218,7 @@ def _diagram(table: pd.DataFrame, names: Sequence[str], unit: Unit) -> Diagram:
     series = []
     for name in [name for name in (*names, "") if (table.toward == name).any()]:
         part = table[table.toward == name].sort_values("gap", ascending=False)
-        room = 2 * part.error.fillna(0.0)
+        room = 2 * part.standard_error.fillna(0.0)
         series.append(
             Series(
                 f"stereotypes tie it to {name}" if name else "a statement",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,11 +29,13 @@ def finding_figure(finding: Finding) -> go.Figure:
     figure = go.Figure()
     figure.update_layout(
         template="none", font={"color": INK}, title={"text": escape(finding.title), "x": 0.02, "font": {"size": 15}},
-        margin={"l": 40, "r": 16, "t": 46, "b": 46}, legend={"orientation": "h", "y": 1.0, "yanchor": "bottom"},
-        showlegend=diagram is not None and len(diagram.series) > 1,
+        margin={"l": 40, "r": 16, "t": 46, "b": 46}, showlegend=False,
     )  # fmt: skip
     if diagram is None:
         return figure
+    if len(diagram.series) > 1:
+        legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0.0}
+        figure.update_layout(showlegend=True, legend=legend, margin={"t": 78}, title={"y": 0.99, "yanchor": "top"})
     places = rows(diagram)[:MOST_ROWS]
     for number, series in enumerate(diagram.series):
         colour = COLOURS[number % len(COLOURS)]
@@ -53,12 +56,12 @@ def finding_figure(finding: Finding) -> go.Figure:
             figure.add_hline(diagram.reference, **mark)
         return figure
     names = [escape(apart(clip(place_, LONGEST))) for place_ in places]
-    figure.update_xaxes(**value)
+    figure.update_xaxes(**value, zeroline=diagram.reference != 0)
     figure.update_yaxes(
         **place, autorange="reversed", tickmode="array", tickvals=list(range(len(places))), ticktext=names,
         showgrid=False, zeroline=False,
     )  # fmt: skip
-    figure.update_layout(height=130 + len(places) * (12 + 10 * len(diagram.series)), barmode="group", bargap=0.25)
+    figure.update_layout(height=150 + len(places) * (12 + 11 * deep(diagram)), barmode="group", bargap=0.25)
     if diagram.reference is not None:
         figure.add_vline(diagram.reference, **mark)
     return figure
@@ -67,6 +70,12 @@ def finding_figure(finding: Finding) -> go.Figure:
 def rows(diagram: Diagram) -> list[str]:
     """The places of bars or points, each once, in their order."""
     return list(dict.fromkeys(str(place) for series in diagram.series for place in series.places))
+
+
+def deep(diagram: Diagram) -> int:
+    """Marks that stand at one place, at most."""
+    counts = Counter(str(place) for series in diagram.series for place in series.places)
+    return max(counts.values(), default=1)
 
 
 def _across(figure: go.Figure, diagram: Diagram, series: Series, colour: str, places: list[str]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nbllm.plots import overlay
-from nbllm.plots.findings import rows
+from nbllm.plots.findings import deep, rows
 from nbllm.plots.fonts import clip
 from nbllm.plots.maps import apart, width
 from nbllm.plots.palette import QUIET
@@ -40,8 +40,8 @@ def _lines(finding: Finding, diagram: Diagram) -> str:
         colour = overlay.colour(number)
         lines.append(overlay.Line(x, y, colour, series.name if several else "", width=2.0, dots=True))
         if len(series.low):
-            ends = (np.array(each, dtype=float) for each in (series.low, series.high))
-            bands.append(overlay.Band(x, *ends, colour))
+            low, high = (np.array(ends, dtype=float) for ends in (series.low, series.high))
+            bands.append(overlay.Band(x, low, high, colour))
     if diagram.reference is not None:
         ends_x = [float(f([min(line.x) for line in lines] + [max(line.x) for line in lines])) for f in (min, max)]
         level = np.full(2, diagram.reference)
@@ -57,8 +57,8 @@ def _across(finding: Finding, diagram: Diagram) -> str:
     names = [clip(place, _LONGEST) for place in places]
     low, high = _reach(diagram)
     left = min(300.0, 18 + _LETTER * max(width(name) for name in names))
-    right, count = WIDE - 16.0, len(diagram.series)
-    row = 9 + 11 * count
+    right, count, side = WIDE - 16.0, len(diagram.series), deep(diagram)
+    row = 9 + 11 * side
     legend = 18 if count > 1 else 0
     top = 16 + legend
     bottom = top + row * len(places)
@@ -87,15 +87,15 @@ def _across(finding: Finding, diagram: Diagram) -> str:
                 f'<text x="{x}" y="{top - 5}" text-anchor="{anchor}" fill="{QUIET}">'
                 f"{html.escape(diagram.reference_name)}</text>"
             )
-    for place, name in enumerate(names):
-        y = top + row * (place + 0.5) + 4
+    for number, name in enumerate(names):
+        y = top + row * (number + 0.5) + 4
         parts.append(f'<text x="{left - 8}" y="{y:g}" text-anchor="end">{html.escape(apart(name))}</text>')
     at = {place: number for number, place in enumerate(places)}
     for number, series in enumerate(diagram.series):
         colour = overlay.colour(number)
         for i, place in enumerate(series.places):
             if str(place) in at and np.isfinite(series.values[i]):
-                y = top + row * at[str(place)] + 4 + 11 * number + 6
+                y = top + row * at[str(place)] + 4 + 11 * (number if side > 1 else 0) + 6
                 parts.append(_mark(diagram, series, i, y, colour, across))
         if legend:
             x = left + number * (right - left) / count
