@@ -18,10 +18,11 @@ export function widthOf(source, most) {
 // The pictures. `choose(m)` is called with the number of a map.
 export function pictures(choose) {
   const node = el("div", { class: "nbllm-heads", role: "group", "aria-label": "All heads: arrow keys move, Enter opens" });
-  let buttons = [], layout = "", columns = 1;
+  let buttons = [], drawn = [], layout = "", columns = 1;
 
   // `source` says layers, heads, extras; `small(m)` gives a map or null, `shade(map)` its colours, `title(m)` its name.
-  function set({ source, chosen, width, small, shade, title, ratio = devicePixelRatio || 1 }) {
+  // The picture is drawn where the map or the `look` is another.
+  function set({ source, chosen, width, small, shade, look, title, ratio = devicePixelRatio || 1 }) {
     const { layers, heads, extras } = source;
     columns = heads;
     const cell = cellOf(source, width);
@@ -36,6 +37,8 @@ export function pictures(choose) {
       const name = title(m);
       button.title = name;
       button.setAttribute("aria-label", name);
+      if (drawn[m]?.[0] === map && drawn[m][1] === look) return;
+      drawn[m] = [map, look];
       const pen = canvas.getContext("2d");
       if (!map) return pen.clearRect(0, 0, canvas.width, canvas.height);
       pen.putImageData(paint(map, { r0: 0, r1: map.rows, c0: 0, c1: map.columns }, canvas.width, canvas.height, shade(map)), 0, 0);
@@ -47,6 +50,7 @@ export function pictures(choose) {
     const focused = buttons.indexOf(document.activeElement);
     const picture = (m) => el("button", { type: "button", class: "nbllm-thumb", onclick: () => choose(m) },
       el("canvas", { width: Math.round(cell * ratio), height: Math.round(tall * ratio), style: `width:${cell}px;height:${tall}px`, "aria-hidden": "true" }));
+    drawn = [];
     buttons = Array.from({ length: layers * heads + extras.length }, (_, m) => picture(m));
     const grid = el("div", { class: "nbllm-heads-grid", style: `grid-template-columns:${LABEL}px repeat(${heads}, max-content)` });
     const quiet = (text) => el("span", { class: "nbllm-quiet nbllm-heads-mark", "aria-hidden": "true" }, text);

@@ -4,8 +4,10 @@ import { el, clip } from "./dom.js";
 import { paint, shown, valueAt } from "./explorer-store.js";
 
 const CELL = 40; // pixels of the largest cell
-const PITCH = 12; // pixels that a label needs
+const PITCH = 13; // pixels that a label needs
 const LETTERS = 16;
+const NUMBERED = 4; // tokens a label from which the places are numbered
+const ROUND = [1, 2, 3, 4, 5, 10, 20, 25, 50, 100, 200, 250, 500, 1000];
 const LONGEST = 118; // pixels of a label
 const TALL = 700;
 
@@ -50,31 +52,35 @@ export function heat({ oncursor, onwindow, describedby }) {
     const face = (bold) => `${bold ? "600 " : ""}12px ${colours.font}`;
     pen.font = face(true);
     const label = (tokens, i) => clip(shown(tokens[i] ?? ""), LETTERS);
-    const long = (tokens, from, to) => {
+    // Of very long texts the places are numbered; a token in twenty would tell nothing.
+    const mark = (tokens, i, every) => (every >= NUMBERED ? String(i) : label(tokens, i));
+    const long = (tokens, from, to, every) => {
       let most = 14;
       const stride = Math.max(1, Math.floor((to - from) / 400)); // of very many labels some are measured
-      for (let i = from; i < to; i += stride) most = Math.max(most, pen.measureText(label(tokens, i)).width);
+      for (let i = from; i < to; i += stride) most = Math.max(most, pen.measureText(mark(tokens, i, every)).width);
       return Math.min(LONGEST, Math.ceil(most));
     };
-    const left = long(queries, window.r0, window.r1) + 9;
+    const stride = (pitch) => ROUND.find((n) => n * pitch >= PITCH) ?? 5000;
+    const left = long(queries, window.r0, window.r1, stride(Math.min(width, TALL) / rows)) + 9;
     const room = Math.max(60, width - left - 8);
     const cell = Math.min(CELL, room / columns, Math.max(TALL / rows, rows < 40 ? 14 : 0));
     const wide = Math.max(1, Math.floor(cell >= 3 ? Math.floor(cell) * columns : cell * columns));
     const high = Math.max(1, Math.round((wide / columns) * rows));
     const pitch = { x: wide / columns, y: high / rows };
+    const every = { x: stride(pitch.x), y: stride(pitch.y) };
+    const falls = (i, from, each) => (each >= NUMBERED ? i % each === 0 : (i - from) % each === 0);
     const names = []; // labels over the columns, every n-th where they are too narrow
-    const every = { x: Math.ceil(PITCH / pitch.x), y: Math.ceil(PITCH / pitch.y) };
     let flat = 0, count = 0;
     for (let c = window.c0; c < window.c1; c++) {
-      if ((c - window.c0) % every.x) continue;
-      const text = label(keys, c);
+      if (!falls(c, window.c0, every.x)) continue;
+      const text = mark(keys, c, every.x);
       const fits = pen.measureText(text).width <= pitch.x * every.x - 2, signs = UPRIGHT_SIGNS.test(text);
-      names.push({ c, text, fits, signs, lines: signs && !fits ? [...text].slice(0, 4) : null });
+      names.push({ c, text, lines: signs && !fits ? [...text].slice(0, 4) : null });
       if (fits || signs) flat += 1;
       count += 1;
     }
     const upright = flat >= count * 0.85; // else all are turned
-    const over = upright ? 14 * Math.max(1, ...names.map((n) => n.lines?.length ?? 1)) + 4 : long(keys, window.c0, window.c1) + 9;
+    const over = upright ? 14 * Math.max(1, ...names.map((n) => n.lines?.length ?? 1)) + 4 : long(keys, window.c0, window.c1, every.x) + 9;
     const total = { w: left + wide + 8, h: over + high + 4 };
     if (canvas.width !== Math.round(total.w * ratio) || canvas.height !== Math.round(total.h * ratio)) {
       canvas.width = Math.round(total.w * ratio);
@@ -103,9 +109,9 @@ export function heat({ oncursor, onwindow, describedby }) {
     for (let r = window.r0; r < window.r1; r++) {
       const own = seen && r === cursor[0];
       const beside = seen && Math.abs(r - cursor[0]) * pitch.y < PITCH; // the cursor's own label has its room
-      if (own || ((r - window.r0) % every.y === 0 && !beside)) written(pen, label(queries, r), left - 6, over + (r - window.r0 + 0.5) * pitch.y, own);
+      if (own || (falls(r, window.r0, every.y) && !beside)) written(pen, own ? label(queries, r) : mark(queries, r, every.y), left - 6, over + (r - window.r0 + 0.5) * pitch.y, own);
     }
-    for (const { c, text, lines } of seen && (cursor[1] - window.c0) % every.x ? [...names, { c: cursor[1], text: label(keys, cursor[1]) }] : names) {
+    for (const { c, text, lines } of seen ? [...names.filter((each) => each.c !== cursor[1]), { c: cursor[1], text: label(keys, cursor[1]), lines: names.find((each) => each.c === cursor[1])?.lines }] : names) {
       const own = seen && c === cursor[1];
       if (seen && !own && Math.abs(c - cursor[1]) * pitch.x < PITCH) continue;
       const x = left + (c - window.c0 + 0.5) * pitch.x;
@@ -118,7 +124,11 @@ export function heat({ oncursor, onwindow, describedby }) {
         pen.restore();
       } else {
         pen.textAlign = "center";
-        const drawn = lines ?? [pen.measureText(text).width <= pitch.x * every.x + 6 ? text : "…"];
+        const drawn = lines ?? [own || pen.measureText(text).width <= pitch.x * every.x + 6 ? text : "…"];
+        if (own) {
+          const half = Math.max(...drawn.map((line) => pen.measureText(line).width)) / 2 + 3;
+          pen.clearRect(x - half, 0, 2 * half, over - 2);
+        }
         drawn.forEach((line, i) => written(pen, line, x, over - 10 - 14 * (drawn.length - 1 - i), own));
       }
     }

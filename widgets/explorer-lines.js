@@ -5,10 +5,10 @@ import { shown, strongestOf, valueAt } from "./explorer-store.js";
 
 const ROW = 22;
 const SIGHT = 528; // pixels of height
-const LEAST = 0.02; // of the strongest weight; fainter lines are not drawn where all are
-const MOST = 8; // lines of a token where all are drawn
+const LEAST = 0.03; // of the strongest weight; fainter lines are not drawn where all are
+const MOST = 6; // lines of a token where all are drawn
 
-export function lines({ onfocus, describedby }) {
+export function lines({ onfocus, onscroll, describedby }) {
   const canvas = el("canvas", { class: "nbllm-lines", tabindex: "0", role: "application", "aria-roledescription": "lines between tokens", "aria-describedby": describedby });
   const spacer = el("div", {}, canvas);
   const box = el("div", { class: "nbllm-lines-box" }, spacer);
@@ -112,7 +112,7 @@ export function lines({ onfocus, describedby }) {
   });
   canvas.addEventListener("pointerleave", () => { if (document.activeElement !== canvas && now?.focus) onfocus(null, false); });
   canvas.addEventListener("pointerdown", (event) => onfocus(at(event), true));
-  box.addEventListener("scroll", draw);
+  box.addEventListener("scroll", () => { draw(); onscroll(box.scrollTop); });
   canvas.addEventListener("keydown", (event) => {
     if (!now?.map || event.ctrlKey || event.metaKey || event.altKey) return;
     const [side, i] = now.focus ?? [0, -1];
@@ -134,7 +134,7 @@ export function lines({ onfocus, describedby }) {
     }
     onfocus(found, true);
   });
-  return { node, canvas, caption, set };
+  return { node, canvas, caption, set, scroll(top) { if (box.isConnected && Math.abs(box.scrollTop - top) > 1) box.scrollTop = top; } };
 }
 
 const same = (a, b) => a === b || (!!a && !!b && a[0] === b[0] && a[1] === b[1]);

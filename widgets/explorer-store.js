@@ -57,15 +57,20 @@ export function mapsOf(model, arrived) {
     model.send({ kind: "want", key });
   };
 
-  const cut = (data, s, m, rows, columns) => ({ data: data.subarray(m * rows * columns, (m + 1) * rows * columns), rows, columns });
+  // The same map is the same object, by which drawings know what they have drawn.
+  const made = new WeakMap(); // halves to their maps
+  const cut = (data, m, rows, columns) => {
+    if (!made.has(data)) made.set(data, []);
+    return (made.get(data)[m] ??= { data: data.subarray(m * rows * columns, (m + 1) * rows * columns), rows, columns });
+  };
   // One map, or null: then it is on its way.
   function map(s, t, m) {
     fill();
     const { rows, columns } = sources()[s];
     const all = parts.get(`${s}:${t}:all`);
-    if (all) return cut(all, s, m, rows, columns);
+    if (all) return cut(all, m, rows, columns);
     const one = parts.get(`${s}:${t}:${m}`);
-    if (one) return { data: one, rows, columns };
+    if (one) return cut(one, 0, rows, columns);
     ask(`${s}:${t}:${sources()[s].whole ? "all" : m}`);
     return null;
   }
@@ -74,9 +79,9 @@ export function mapsOf(model, arrived) {
     fill();
     const { rows, columns, thumb } = sources()[s];
     const all = parts.get(`${s}:${t}:all`);
-    if (all) return cut(all, s, m, rows, columns);
+    if (all) return cut(all, m, rows, columns);
     const some = parts.get(`${s}:${t}:thumbs`);
-    if (some) return cut(some, s, m, ...thumb);
+    if (some) return cut(some, m, ...thumb);
     ask(`${s}:${t}:${sources()[s].whole ? "all" : "thumbs"}`);
     return null;
   }
@@ -90,16 +95,23 @@ export function mapsOf(model, arrived) {
   return { map, small, nearest, bytes };
 }
 
+let subtracted = []; // the last difference, and of what it is
 export function difference(a, b) {
+  if (subtracted[0] === a && subtracted[1] === b) return subtracted[2];
   const data = new Float32Array(a.data.length);
   for (let i = 0; i < data.length; i++) data[i] = NUMBERS[Math.min(b.data[i], ONE)] - NUMBERS[Math.min(a.data[i], ONE)];
-  return { data, rows: a.rows, columns: a.columns, signed: true };
+  subtracted = [a, b, { data, rows: a.rows, columns: a.columns, signed: true }];
+  return subtracted[2];
 }
 
+const LARGEST = new WeakMap();
 export function largest(map) {
+  if (LARGEST.has(map)) return LARGEST.get(map);
   let most = 0;
   for (const value of map.data) { const size = value < 0 ? -value : value; if (size > most) most = size; }
-  return map.signed ? most : NUMBERS[Math.min(most, ONE)];
+  most = map.signed ? most : NUMBERS[Math.min(most, ONE)];
+  LARGEST.set(map, most);
+  return most;
 }
 
 // The strongest `most` pairs as [row, column, value], the strongest first. Halves are counted to find where to cut.

@@ -56,7 +56,7 @@ function render({ model, el: root, signal: given }) {
   const sourceA = el("select", { "aria-label": "map", onchange: () => changed({ a: [Number(sourceA.value), null] }) });
   const sourceB = el("select", { "aria-label": "beside it", onchange: () => changed({ b: [Number(sourceB.value), chosen.b?.[1] ?? null] }) });
   const stepA = slider("step", 0, 0, 1, 0, (t) => changed({ a: [pick(chosen.a)[0], t] }), (t) => stepName(sources()[pick(chosen.a)[0]], t).slice(5));
-  const stepB = slider("and step", 0, 0, 1, 0, (t) => changed({ b: [pick(other())[0], t] }), (t) => stepName(sources()[pick(other())[0]], t).slice(5));
+  const stepB = slider("its step", 0, 0, 1, 0, (t) => changed({ b: [pick(other())[0], t] }), (t) => stepName(sources()[pick(other())[0]], t).slice(5));
   const play = el("button", { type: "button", class: "nbllm-button nbllm-play", onclick: () => toggle() }, "▶ play");
   const how = choice("compare", "compare", HOW, "off", (key) => changed({ how: key }));
   const layer = el("select", { "aria-label": "layer", onchange: () => { const source = sources()[pick(chosen.a)[0]]; const l = Number(layer.value); changed({ map: l < source.layers ? l * source.heads + kept(number(source, chosen.map)?.[1], source.heads - 1) : source.layers * source.heads + l - source.layers }); } });
@@ -69,7 +69,7 @@ function render({ model, el: root, signal: given }) {
   const zoom = el("span", { class: "nbllm-control", role: "group", "aria-label": "zoom" },
     zoomButton("+", "closer (key +)", () => zoomBy(0.5)), zoomButton("−", "farther (key −)", () => zoomBy(2)), zoomButton("whole", "the whole map (key 0)", () => look(null)), where);
   const labelA = labelled("map", sourceA), labelB = labelled("beside", sourceB);
-  const controlsTop = el("div", { class: "nbllm-controls" }, labelA, stepA.node, play, how.node, labelB, stepB.node);
+  const controlsTop = el("div", { class: "nbllm-controls" }, el("span", { class: "nbllm-together" }, labelA, stepA.node, play), el("span", { class: "nbllm-together" }, how.node, labelB, stepB.node));
   const controlsHead = el("div", { class: "nbllm-controls" }, labelled("layer", layer), labelled("head", head), labelled("colours", scale), zoom);
 
   // Tabs.
@@ -93,7 +93,7 @@ function render({ model, el: root, signal: given }) {
   const read = el("div", { class: "nbllm-read", id: readId, role: "status", "aria-live": "polite" });
   const tip = el("div", { class: "nbllm-tip", "aria-hidden": "true", hidden: true });
   const heats = [0, 1].map((i) => heat({ oncursor: (cell, pointed) => move(cell, pointed, i), onwindow: look, describedby: readId }));
-  const links = [0, 1].map(() => lines({ onfocus: (found) => { focus = found; drawMap(); tell(); }, describedby: readId }));
+  const links = [0, 1].map(() => lines({ onfocus: (found) => { focus = found; drawMap(); tell(); }, onscroll: (top) => links.forEach((each) => each.scroll(top)), describedby: readId }));
   const pairsBox = el("div", { class: "nbllm-sheet", tabindex: "0", role: "region", "aria-label": "strongest pairs" });
   const heads = headTable({ choose: (m) => changed({ map: m }), sort: (i) => changed({ sort: chosen.sort[0] === i ? [i, !chosen.sort[1]] : [i, i > 1] }) });
   const legend = el("canvas", { class: "nbllm-legend", role: "img" });
@@ -127,7 +127,7 @@ function render({ model, el: root, signal: given }) {
     const { map, beside, source, tokens } = current;
     const value = valueAt(map, r, c);
     const parts = [token(tokens.queries, r), " looks at ", token(tokens.keys, c), ": "];
-    if (map.signed) parts.push(el("b", {}, weight(value, true)), ` (${weight(valueAt(current.first, r, c))} to ${weight(valueAt(current.second, r, c))})`);
+    if (map.signed) parts.push(el("b", {}, weight(value, true)), ` (${weight(valueAt(current.first, r, c))} less ${weight(valueAt(current.second, r, c))})`);
     else parts.push(el("b", {}, weight(value)), ...(beside && alike(map, beside) ? [", beside it ", el("b", {}, weight(valueAt(beside, r, c)))] : []));
     if (value === 0 && !map.signed) parts.push(source.causal && c > r ? " (it comes later: out of sight)" : "");
     parts.push(el("span", { class: "nbllm-quiet" }, `  query ${count(r)}, key ${count(c)}`));
@@ -179,7 +179,7 @@ function render({ model, el: root, signal: given }) {
     const signed = comparing && chosen.how === "difference" && fits;
     current = {
       m, source, s, t, shownT, sourceB: sourceB_, mb, first, second, at: [bs, bt], comparing,
-      map: signed ? difference(first, second) : first, beside: comparing && !signed ? second : null,
+      map: signed ? difference(second, first) : first, beside: comparing && !signed ? second : null,
       tokens: { queries: source.tokens, keys: source.keys }, tokensB: { queries: sourceB_.tokens, keys: sourceB_.keys },
       unfit: comparing && chosen.how === "difference" && first && second && !fits,
     };
@@ -202,7 +202,7 @@ function render({ model, el: root, signal: given }) {
       if (map) {
         [[map, tokens, current.source, [current.s, current.shownT], current.m], [beside, tokensB, current.sourceB, current.at, current.mb]].slice(0, two ? 2 : 1).forEach(([each, own, from, at, m], i) => {
           const part = pair[i];
-          const caption = two ? label(at) : map.signed ? `${label(current.at)} less ${label([current.s, current.shownT])}` : "";
+          const caption = two ? label(at) : map.signed ? `${label([current.s, current.shownT])} less ${label(current.at)}` : "";
           say(part.caption, caption);
           part.caption.hidden = !caption;
           const what = `${map.signed ? `Difference of ${caption}, ` : ""}${name(from, m)}${two ? `, ${caption}` : ""}`;
@@ -254,7 +254,7 @@ function render({ model, el: root, signal: given }) {
       return shades.get(key);
     };
     const kinds = measured(s, shownT);
-    grid.set({ source, chosen: m, width: left.clientWidth, small: (at) => store.small(s, shownT, at), shade, title: (at) => [name(source, at), kinds?.[at]?.kind].filter(Boolean).join(", ") });
+    grid.set({ source, chosen: m, width: left.clientWidth, small: (at) => store.small(s, shownT, at), shade, look: `${chosen.scale} ${colours.dark}`, title: (at) => [name(source, at), kinds?.[at]?.kind].filter(Boolean).join(", ") });
   }
 
   // What Python measured of the heads: columns of numbers, and kinds by their numbers.

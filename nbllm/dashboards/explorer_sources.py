@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +18,12 @@ from nbllm.inspection.maps import AttentionMaps
 from nbllm.store.files import read_json
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from nbllm.handles.run import Run
 
+NUMBERS = ("entropy", "distance", "first", "previous", "same", "induction")
+"""Of what `heads()` measures, what is shown, in this order."""
 _STEPS = 200
 Given = AttentionMaps | Mapping[str, AttentionMaps]
 
@@ -56,6 +60,37 @@ class Source:
         """Maps of one step."""
         layers, heads = self.first.weights.shape[:2]
         return layers * heads + len(self.extras)
+
+    @cached_property
+    def measured(self) -> pd.DataFrame | None:
+        """`heads()` of the latest maps; None where they are of a kind that has none."""
+        return _heads(self.first)
+
+    @property
+    def clearest(self) -> int:
+        """The number of the map to begin with: the head whose kind is clearest, else the last layer's first."""
+        layers, heads = self.first.weights.shape[:2]
+        best = None if self.measured is None else self.measured.iloc[0]
+        if best is None or best["kind"] == MIXED:
+            return (layers - 1) * heads
+        return int(self.first.layers.index(best["layer"]) * heads + best["head"])
+
+    def measures(self, maps: AttentionMaps) -> tuple[list[str], list[str], list[list[float | None]]]:
+        """What `heads()` measured, for the page: names of the numbers, the kind of each head, and its row: its place in
+        their order by kind and score, then the numbers."""
+        frame = self.measured if maps is self.first else _heads(maps)
+        if frame is None:
+            return [], [], []
+        layers, heads = maps.weights.shape[:2]
+        numbers = [name for name in NUMBERS if name in frame]
+        rows: list[list[float | None]] = [[] for _ in range(layers * heads)]
+        kinds = [""] * (layers * heads)
+        for rank, record in enumerate(frame.to_dict("records")):
+            at = maps.layers.index(record["layer"]) * heads + record["head"]
+            values = [float(record[name]) for name in numbers]
+            rows[at] = [rank, *(None if np.isnan(value) else round(value, 4) for value in values)]
+            kinds[at] = str(record["kind"])
+        return numbers, kinds, rows
 
     def stacked(self, maps: AttentionMaps) -> np.ndarray:
         """All maps of one step as float16 (map, query, key): the heads, layer by layer, then the extras.
@@ -153,34 +188,11 @@ def named_apart(sources: list[Source]) -> list[Source]:
     return sources
 
 
-def measures(maps: AttentionMaps) -> tuple[list[str], list[list[float | None]], list[str]]:
-    """Of each head of a step what `maps.heads()` measured: names of the numbers; a row a head, with its place in
-    their order by kind and score and then the numbers; and its kind."""
+def _heads(maps: AttentionMaps) -> pd.DataFrame | None:
     try:
-        frame = maps.heads()
+        return maps.heads()
     except NbllmError:
-        return [], [], []
-    layers, heads = maps.weights.shape[:2]
-    numbers = [name for name in ("entropy", "distance", "first", "previous", "same", "induction") if name in frame]
-    place = {block: row for row, block in enumerate(maps.layers)}
-    rows: list[list[float | None]] = [[] for _ in range(layers * heads)]
-    kinds = [""] * (layers * heads)
-    for rank, record in enumerate(frame.to_dict("records")):
-        at = place[record["layer"]] * heads + record["head"]
-        rows[at] = [rank, *(None if np.isnan(record[name]) else round(float(record[name]), 4) for name in numbers)]
-        kinds[at] = str(record["kind"])
-    return numbers, rows, kinds
-
-
-def clearest(maps: AttentionMaps) -> int:
-    """The number of the head to begin with: that which its kind tells most of, else the last layer's first."""
-    layers, heads = maps.weights.shape[:2]
-    try:
-        best = maps.heads().iloc[0]
-    except NbllmError:
-        return (layers - 1) * heads
-    place: int = maps.layers.index(best["layer"]) * heads + int(best["head"])
-    return place if best["kind"] != MIXED else (layers - 1) * heads
+        return None
 
 
 def _thinned(steps: list[int], most: int) -> list[int]:

@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nbllm.dashboards.tables import table
-from nbllm.errors import NbllmError
 from nbllm.plots.maps import apart, visible
 from nbllm.plots.model_view import model_view_picture
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from nbllm.dashboards.explorer_sources import Source
     from nbllm.inspection.maps import AttentionMaps
 
+# JupyterLab writes an error where a widget's kernel is gone; the picture beside it says it better.
+_STYLE = (
+    "<style>.jp-OutputArea:has(.nbllm-explorer-saved) .jp-OutputArea-output.jupyter-widgets:not(:has(*))"
+    "{display:none}</style>"
+)
 _PAIRS = 3  # of a head, in the saved table
 _HEADS = 64  # rows of the saved table
 
@@ -27,12 +32,15 @@ def page(explorer: Any) -> str:
     maps = explorer.sources[0].first
     png = base64.b64encode(model_view_picture(maps)).decode("ascii")
     said = escape(repr(maps), quote=True)
-    found = table(summary(maps).iloc[:_HEADS], "Each head: its kind, and the pairs it joins most", across=True)
+    found = table(
+        summary(explorer.sources[0]).iloc[:_HEADS], "Each head: its kind, and the pairs it joins most", across=True
+    )
     return (
-        f'<div class="nbllm-explorer-saved"><p style="margin:4px 0"><strong>{escape(explorer.title)}</strong> '
+        f'<div class="nbllm-explorer-saved">{_STYLE}<p style="margin:4px 0"><strong>{escape(explorer.title)}</strong> '
         f'<span style="opacity:.75">{escape(_size(maps))}</span></p>'
         f'<img alt="{said}: all heads" src="data:image/png;base64,{png}" style="max-width:100%">'
-        f"<details><summary>What each head looks at</summary>{found}</details></div>"
+        f"<details><summary>What each head looks at</summary>{found}</details>"
+        '<p style="margin:4px 0;opacity:.75">A still picture: run the cell again to explore.</p></div>'
     )
 
 
@@ -41,17 +49,15 @@ def text(explorer: Any) -> str:
     from nbllm.handles.readable import plain
 
     maps = explorer.sources[0].first
-    return f"{explorer.title}: {_size(maps)}\n{plain(summary(maps).iloc[:_HEADS])}"
+    return f"{explorer.title}: {_size(maps)}\n{plain(summary(explorer.sources[0]).iloc[:_HEADS])}"
 
 
-def summary(maps: AttentionMaps) -> pd.DataFrame:
+def summary(source: Source) -> pd.DataFrame:
     """A row a head: kind, what was measured, and its strongest pairs, in words."""
     import pandas as pd
 
-    try:
-        frame = maps.heads()
-    except NbllmError:
-        frame = pd.DataFrame(columns=["layer", "head"])
+    maps, measured = source.first, source.measured
+    frame = pd.DataFrame(columns=["layer", "head"]) if measured is None else measured
     place = {block: row for row, block in enumerate(maps.layers)}
     rows = []
     for record in frame.to_dict("records"):

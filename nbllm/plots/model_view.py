@@ -93,13 +93,15 @@ def model_view_picture(maps: Any) -> bytes:
         for head in range(heads):
             x = left + head * (wide + _GAP)
             own = small[layer, head]
-            image = Image.fromarray(paint(np.sqrt(own / (own.max() or 1)), WEIGHTS))
+            colours = paint(np.sqrt(own / (own.max() or 1)), WEIGHTS)
+            colours[own == 0] = 255  # what no token sees stays paper
+            image = Image.fromarray(colours)
             picture.paste(image.resize((wide, high), Image.Resampling.NEAREST), (x, y))
             draw.rectangle((x - 1, y - 1, x + wide, y + high), outline="#C9CED4")
     last = top + layers * (high + _GAP)
     draw.text((left, last + 2), "layers downwards, heads across; each up to its largest weight", QUIET, font=font(11))
     out = io.BytesIO()
-    picture.quantize(64, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    picture.quantize(128, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
     return out.getvalue()
 
 
