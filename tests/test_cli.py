@@ -92,6 +92,8 @@ def test_train_follows_to_the_end_and_the_rest_works(text, tmp_path, capsys):
     assert capsys.readouterr().out == f"To be{whole}\n"
     assert main(["generate", "poem", "To be", "--max-tokens", "8", "--samples", "2"]) == 0
     assert capsys.readouterr().out.count("To be") == 2
+    assert main(["attention", "poem", "To be", "--layer", "-1"]) == 0
+    assert "5 tokens, 1 layers of" in capsys.readouterr().out
     assert main(["predictions", "poem", "To be", "--top", "2"]) == 0
     assert "<Predictions of 5 tokens" in capsys.readouterr().out
     assert main(["influence", "poem", "To be", "--method", "occlusion"]) == 0

@@ -1,4 +1,4 @@
-"""How what a model was asked is shown under a cell, and in a terminal: predictions, and influence.
+"""How what a model was asked is shown under a cell, and in a terminal: attention, predictions, and influence.
 
 A page with Plotly draws the heatmap from data in the notebook, without the kernel; others take the still picture. Under
 each stands its table.
@@ -10,11 +10,14 @@ import base64
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from nbllm.dashboards import explorer_still
 from nbllm.dashboards.compare import PLOTLY, plotly
+from nbllm.dashboards.explorer import Explorer
 from nbllm.dashboards.tables import table
 from nbllm.dashboards.tiers import tier
 from nbllm.handles.readable import plain
 from nbllm.inspection.influence import Influence
+from nbllm.inspection.maps import AttentionMaps
 from nbllm.inspection.predictions import Predictions
 from nbllm.plots.maps import apart, visible
 
@@ -26,10 +29,13 @@ _BESIDE = 3  # tokens in a row of a table
 
 
 def show(found: Any) -> None:
-    """Display predictions as a strip, with the lens where layers were asked, or influence as a heatmap and a table; any
-    other thing as it shows itself."""
+    """Display attention in its explorer, predictions as a strip, with the lens where layers were asked, or influence as
+    a heatmap and a table; any other thing as it shows itself."""
     from IPython.display import display
 
+    if isinstance(found, AttentionMaps):
+        found.explore().show()
+        return
     if not isinstance(found, Predictions | Influence):
         display(found)
         return
@@ -59,6 +65,10 @@ def influence_table(influence: Influence) -> str:
 
 def text(found: Any) -> str:
     """The same as lines of text."""
+    if isinstance(found, AttentionMaps):
+        found = found.explore()
+    if isinstance(found, Explorer):
+        return explorer_still.text(found)
     if not isinstance(found, Predictions | Influence):
         return str(found)
     shown = _expected(found) if isinstance(found, Predictions) else strongest(found)

@@ -164,6 +164,7 @@ class NbllmMagics(Magics):
 
         return api.compare(*parsed.names, sort=parsed.flags.get("sort"))
 
+    llm_attention = _looks("attention")
     llm_predictions = _looks("predictions")
     llm_influence = _looks("influence")
 

@@ -58,13 +58,32 @@ def sampling(parsed: Parsed) -> dict[str, Any]:
 
 
 def look(command: Command, parsed: Parsed, cell: str | None = None, names: Mapping[str, Any] | None = None) -> Any:
-    """What the command asks of a model about a text: its predictions, or the influence of tokens."""
+    """What the command asks of a model about a text: its attention, its predictions, or the influence of tokens."""
     from nbllm import api
 
     run, text = run_and_prompt(parsed, cell, names or {}, command.name)
     settings = dict(parsed.flags)
+    if command.name == "attention":
+        return _attention(command, run, text, settings)
     model = api.load(run, step=settings.pop("step", None))
     return getattr(model, command.name)(text, **settings)
+
+
+def _attention(command: Command, run: str, text: str, settings: dict[str, Any]) -> Any:
+    """The maps of a text, those of one layer or head where that is said; without a text what the run has kept."""
+    from nbllm import api
+
+    if not text:
+        if settings:
+            raise ConfigError("There is no text to look at.", f'Write one, as in {command.call} {run} "To be, or not".')
+        return api.attach(run).explore()
+    layer, head, path = (settings.pop(name, None) for name in ("layer", "head", "save"))
+    model = api.load(run, step=settings.pop("step", None))
+    chosen: dict[str, Any] = {} if layer is None else {"layers": [layer]}
+    maps = model.attention(text, **settings, **chosen).of(head=head)
+    if path is not None:
+        maps.save(str(path))
+    return maps
 
 
 def preview_arguments(parsed: Parsed) -> tuple[Any, dict[str, Any]]:

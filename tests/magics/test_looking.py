@@ -1,4 +1,4 @@
-"""%llm_predictions and %llm_influence: line, cell and flags, and one line where something is wrong."""
+"""%llm_attention, %llm_predictions and %llm_influence: line, cell and flags, and one line where something is wrong."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import nbllm
+from nbllm.inspection.maps import AttentionMaps
 from tests.magics.shell import run_cell
 
 
@@ -24,6 +25,26 @@ def test_predictions_by_line_and_by_cell(shell, tiny):
     assert "世" in ran.printed
 
 
+def test_attention_by_line_and_by_cell(shell, tiny, tmp_path):
+    ran = run_cell(shell, f"%llm_attention tiny To be, --head 1 --save {tmp_path / 'to.npz'}")
+    assert ran.error is None, ran.printed
+    whole = nbllm.load("tiny").attention("To be,")
+    np.testing.assert_array_equal(ran.value.weights, whole.weights[:, 1:2])
+    assert "6 tokens" in ran.printed
+    saved = AttentionMaps.load(tmp_path / "to.npz")
+    assert (saved.tokens, saved.weights.shape) == (["T", "o", "␣", "b", "e", ","], ran.value.weights.shape)
+    found = run_cell(shell, "%%llm_attention tiny --step 3 --layer -1\n你好，世界。").value
+    assert found.tokens == [*"你好，世界。"]
+    assert not np.allclose(found.weights, nbllm.load("tiny").attention("你好，世界。").weights)
+    written = run_cell(shell, "%llm_attention tiny To be --generate").value
+    assert written.written
+    run = nbllm.train("kept", data=["ab " * 600], size="tiny", steps=4, runner="inline", **{"probe.every": 2})
+    assert run.state == "finished"
+    kept = run_cell(shell, "%llm_attention kept")
+    assert kept.error is None, kept.printed
+    assert "Attention of kept" in kept.printed
+
+
 def test_influence_by_line_and_by_cell(shell, tiny):
     ran = run_cell(shell, '%llm_influence tiny "To be" --method occlusion')
     assert ran.error is None, ran.printed
@@ -40,6 +61,12 @@ def test_influence_by_line_and_by_cell(shell, tiny):
     ("line", "said"),
     [
         ("%llm_predictions", "No run is named"),
+        ("%llm_attention tiny --layer 1", "no text to look at"),
+        ("%llm_attention tiny", "kept no attention maps"),
+        ("%llm_attention tiny To be --layer 9", "There is no layer 9"),
+        ("%llm_attention tiny To be --part middle", "Known: cross, decoder, encoder."),
+        ("%llm_attention tiny To be --pair x", "one text at a time"),
+        ("%llm_attention tiny To be --save x.pdf", "ends in no format"),
         ("%llm_predictions nobody To", "no run 'nobody'"),
         ("%llm_predictions tiny", "no text to look at"),
         ("%llm_predictions tiny To --top many", "--top"),

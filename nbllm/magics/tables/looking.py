@@ -6,6 +6,32 @@ from nbllm.magics.command import Command, Flag
 
 TABLE: tuple[Command, ...] = (
     Command(
+        "attention",
+        "[RUN] [TEXT...]",
+        "Show what each token of a text looked at: every head as a heatmap, lines and measures, step by step without a "
+        "text.",
+        (
+            '%llm_attention shakespeare "To be, or not to be"',
+            "%llm_attention last",
+            '%llm_attention shakespeare "ROMEO:" --generate --layer 1',
+            '%llm_attention dates "July 14, 2026" --target "14 juillet 2026"',
+            "%%llm_attention shakespeare --save heads.svg\nTo be, or not to be, that is the question.",
+        ),
+        flags=(
+            Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int"),
+            Flag("--layer", "N", "one layer alone; from the end by -1, -2", "int"),
+            Flag("--head", "N", "one head alone", "int"),
+            Flag("--target", "TEXT", "of an encoder-decoder: the answer, whose tokens look at those of the text"),
+            Flag("--part", "NAME", "of an encoder-decoder: which attention", choices=("encoder", "decoder", "cross")),
+            Flag("--pair", "TEXT", "of a model of pairs: the second text"),
+            Flag("--generate", "", "let the model go on, and show what each new token looked at", "bool"),
+            Flag("--save", "FILE", "write it too: a page .html, pictures .png and .svg, arrays .npz"),
+        ),
+        cell="the text",
+        notes="RUN is a run's name, or last; without a text it shows what the run kept while training. It gives back "
+        ".weights (layer, head, query, key), .heads(), .rollout(), .figure() and .save(FILE).",
+    ),
+    Command(
         "predictions",
         "[RUN] [TEXT...]",
         "Show what a model expected at each place of a text: the more surprising a token, the stronger its shade.",
