@@ -15,6 +15,7 @@ import numpy as np
 from nbllm.errors import ModelError, NbllmError
 from nbllm.inspection.heads import MIXED
 from nbllm.inspection.maps import AttentionMaps
+from nbllm.plots.model_view import pooled
 from nbllm.store.files import read_json
 
 if TYPE_CHECKING:
@@ -24,13 +25,15 @@ if TYPE_CHECKING:
 
 NUMBERS = ("entropy", "distance", "first", "previous", "same", "induction")
 """Of what `heads()` measures, what is shown, in this order."""
+THUMB = 48  # places of a small picture, where the maps themselves are not in the page
+LARGE = 40_000_000  # weights that take seconds to measure
 _STEPS = 200
 Given = AttentionMaps | Mapping[str, AttentionMaps]
 
 
 @dataclass
 class Source:
-    """Maps of one text: of one moment (`steps` is [None]), or of the steps of a training.
+    """Maps of one text: of one moment (`steps` is [None]), or of the steps of a training. M maps of a step.
 
     `read(place)` gives the maps of a step by its place among the steps. It takes long where `slow` is set.
     """
@@ -61,6 +64,11 @@ class Source:
         layers, heads = self.first.weights.shape[:2]
         return layers * heads + len(self.extras)
 
+    @property
+    def large(self) -> bool:
+        """Whether its heads are measured behind the scenes."""
+        return self.first.weights.size > LARGE
+
     @cached_property
     def measured(self) -> pd.DataFrame | None:
         """`heads()` of the latest maps; None where they are of a kind that has none."""
@@ -70,7 +78,7 @@ class Source:
     def clearest(self) -> int:
         """The number of the map to begin with: the head whose kind is clearest, else the last layer's first."""
         layers, heads = self.first.weights.shape[:2]
-        best = None if self.measured is None else self.measured.iloc[0]
+        best = None if self.large or self.measured is None else self.measured.iloc[0]
         if best is None or best["kind"] == MIXED:
             return (layers - 1) * heads
         return int(self.first.layers.index(best["layer"]) * heads + best["head"])
@@ -93,7 +101,7 @@ class Source:
         return numbers, kinds, rows
 
     def stacked(self, maps: AttentionMaps) -> np.ndarray:
-        """All maps of one step as float16 (map, query, key): the heads, layer by layer, then the extras.
+        """All maps of one step as float16 (M, Q, K): the heads, layer by layer, then the extras.
 
         float16 keeps three figures of a weight of any size down to 1e-7.
         """
@@ -102,8 +110,21 @@ class Source:
         found[: layers * heads] = maps.weights.reshape(layers * heads, queries, keys)
         if self.extras:
             found[-1] = maps.rollout().weights[-1, 0]
-        np.nan_to_num(found, copy=False)
-        return np.clip(found, 0, 1, out=found)
+        return _seeing(found)
+
+    def one(self, maps: AttentionMaps, number: int) -> np.ndarray:
+        """One of them, float16 (Q, K)."""
+        layers, heads = maps.weights.shape[:2]
+        weights = maps.weights[number // heads, number % heads] if number < layers * heads else None
+        return _seeing((maps.rollout().weights[-1, 0] if weights is None else weights).astype(np.float16))
+
+    def thumbs(self, maps: AttentionMaps) -> np.ndarray:
+        """The largest weights by region, float16 (M, at most THUMB a side), but for rollout, which takes long."""
+        layers, heads, queries, keys = maps.weights.shape
+        small = pooled(maps.weights, THUMB).reshape(layers * heads, min(THUMB, queries), min(THUMB, keys))
+        found = np.zeros((self.count, *small.shape[1:]), dtype=np.float16)
+        found[: layers * heads] = small
+        return _seeing(found)
 
 
 def of_maps(given: Given) -> list[Source]:
@@ -186,6 +207,11 @@ def named_apart(sources: list[Source]) -> list[Source]:
         if seen[source.name] > 1:
             source.name = f"{source.name} ({seen[source.name]})"
     return sources
+
+
+def _seeing(weights: np.ndarray) -> np.ndarray:
+    """The same, with zeros where a token sees nothing, not even itself."""
+    return np.nan_to_num(weights, copy=False) if np.isnan(weights.max(initial=0)) else weights
 
 
 def _heads(maps: AttentionMaps) -> pd.DataFrame | None:

@@ -25,6 +25,7 @@ _STYLE = (
 )
 _PAIRS = 3  # of a head, in the saved table
 _HEADS = 64  # rows of the saved table
+_FEW = 12  # where their maps are so large that nothing was measured of them
 
 
 def page(explorer: Any) -> str:
@@ -32,9 +33,7 @@ def page(explorer: Any) -> str:
     maps = explorer.sources[0].first
     png = base64.b64encode(model_view_picture(maps)).decode("ascii")
     said = escape(repr(maps), quote=True)
-    found = table(
-        summary(explorer.sources[0]).iloc[:_HEADS], "Each head: its kind, and the pairs it joins most", across=True
-    )
+    found = table(summary(explorer.sources[0]), "Each head: its kind, and the pairs it joins most", across=True)
     return (
         f'<div class="nbllm-explorer-saved">{_STYLE}<p style="margin:4px 0"><strong>{escape(explorer.title)}</strong> '
         f'<span style="opacity:.75">{escape(_size(maps))}</span></p>'
@@ -49,31 +48,32 @@ def text(explorer: Any) -> str:
     from nbllm.handles.readable import plain
 
     maps = explorer.sources[0].first
-    return f"{explorer.title}: {_size(maps)}\n{plain(summary(explorer.sources[0]).iloc[:_HEADS])}"
+    return f"{explorer.title}: {_size(maps)}\n{plain(summary(explorer.sources[0]))}"
 
 
 def summary(source: Source) -> pd.DataFrame:
-    """A row a head: kind, what was measured, and its strongest pairs, in words."""
+    """A row a head, 64 at most: kind, what was measured, and its strongest pairs, in words."""
     import pandas as pd
 
-    maps, measured = source.first, source.measured
-    frame = pd.DataFrame(columns=["layer", "head"]) if measured is None else measured
-    place = {block: row for row, block in enumerate(maps.layers)}
+    maps = source.first
+    heads = maps.weights.shape[1]
+    frame = None if source.large else source.measured
+    if frame is None:
+        records: list[Any] = [{"layer": block, "head": h} for block in maps.layers for h in range(heads)]
+    else:
+        records = frame.to_dict("records")
+    records = records[: _HEADS if frame is not None else _FEW]
     rows = []
-    for record in frame.to_dict("records"):
-        weights_QK = maps.weights[place[record["layer"]], record["head"]]
+    for record in records:
+        weights_QK = np.nan_to_num(maps.weights[maps.layers.index(record["layer"]), record["head"]])
         pairs = ", ".join(
             f"{apart(visible(maps.queries[q]))} → {apart(visible(maps.keys[k]))} {weights_QK[q, k]:.2f}"
             for q, k in strongest(weights_QK, _PAIRS)
         )
-        rows.append(
-            {
-                "kind": record["kind"],
-                **{name: _number(record[name]) for name in ("entropy", "distance", "first") if name in record},
-                "strongest": pairs,
-            }
-        )
-    index = [f"layer {layer}, head {head}" for layer, head in zip(frame["layer"], frame["head"], strict=True)]
+        kind = {"kind": record["kind"]} if "kind" in record else {}
+        numbers = {name: _number(record[name]) for name in ("entropy", "distance", "first") if name in record}
+        rows.append({**kind, **numbers, "strongest": pairs})
+    index = [f"layer {record['layer']}, head {record['head']}" for record in records]
     return pd.DataFrame(rows, index=pd.Index(index, name="head"))
 
 

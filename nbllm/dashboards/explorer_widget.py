@@ -13,7 +13,7 @@ import numpy as np
 import traitlets
 
 from nbllm.dashboards import frontend
-from nbllm.dashboards.explorer_sources import Source
+from nbllm.dashboards.explorer_sources import THUMB, Source
 from nbllm.errors import NbllmError
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ EAGER = 40_000_000
 """Bytes of weights that go to the page at once: 4 layers of 4 heads over 1,024 tokens are 36 MB in float16."""
 KEPT = 200_000_000
 """Bytes of computed maps that the kernel keeps for a page that is loaded again."""
-THUMB = 48  # tokens of a small picture, where the maps themselves are not in the page
 ABOUT = {
     "entropy": "how spread the weights are, in bits: 0 for a single token",
     "distance": "tokens between a token and what it looks at, a mean by weight",
@@ -61,18 +60,18 @@ class Widget(anywidget.AnyWidget):
         self._numbers: list[str] = []
         self._kinds: list[str] = [""]
         self._guard = threading.Lock()
-        self._computed: dict[tuple[int, int], np.ndarray] = {}
+        self._computed: dict[tuple[int, int], AttentionMaps] = {}
         self._wishes: list[str] = []
         self._news = threading.Condition()
         self._filler: threading.Thread | None = None
         self._gone = False
         self._begin = sources[0].clearest
-        parts, first = self._first_parts()
+        parts = self._first_parts()
         frames, at = [], 0
         for key, halves in parts:
             frames.append({"key": key, "at": at, "count": halves.size})
             at += halves.nbytes
-        long = max(first.weights.shape[2:]) > _LONG
+        long = max(sources[0].first.weights.shape[2:]) > _LONG
         super().__init__(
             title=title,
             sources=[self._described(source) for source in sources],
@@ -82,7 +81,15 @@ class Widget(anywidget.AnyWidget):
             view={**_VIEW, "map": self._begin, "scale": "root" if long else "whole", **view},
         )
         self.on_msg(self._hear)
-        if any(source.slow and len(source.steps) > 1 for source in sources):
+        # Behind the scenes large maps are measured, and checkpoints asked that nobody wished for yet.
+        self._behind = [f"{s}:{len(each.steps) - 1}:measures" for s, each in enumerate(sources) if each.large]
+        self._behind += [
+            f"{s}:{t}:all"
+            for s, each in enumerate(sources)
+            if each.slow and self.fits(each)
+            for t in _spread(len(each.steps) - 1)
+        ]
+        if self._behind:
             self._fill_behind()
 
     def close(self) -> None:
@@ -109,44 +116,44 @@ class Widget(anywidget.AnyWidget):
             "name": source.name, "tokens": own.queries, "keys": own.keys, "layers": layers, "heads": heads,
             "rows": queries, "columns": keys, "blocks": list(own.layers), "extras": source.extras,
             "steps": source.steps, "causal": bool(causal), "whole": self.fits(source),
-            "thumb": list(_pooled(np.zeros((1, queries, keys), np.float16)).shape[1:]),
+            "thumb": [min(THUMB, queries), min(THUMB, keys)],
         }  # fmt: skip
 
-    def _first_parts(self) -> tuple[list[tuple[str, np.ndarray]], AttentionMaps]:
+    def _first_parts(self) -> list[tuple[str, np.ndarray]]:
         """What goes to the page at once: the latest of each source, then steps of the quick ones, evenly."""
         parts: list[tuple[str, np.ndarray]] = []
-        room = EAGER
         for s, source in enumerate(self._sources):
             last = len(source.steps) - 1
-            stacked = self._take(s, last, source.first)
+            if not source.large:
+                self._note(s, last, source.first)
             if self.fits(source):
-                parts.append((f"{s}:{last}:all", stacked))
+                parts.append((f"{s}:{last}:all", source.stacked(source.first)))
             else:
-                parts.append((f"{s}:{last}:thumbs", _pooled(stacked)))
-                parts.append((f"{s}:{last}:{self._begin}", stacked[self._begin]))
-        room -= sum(halves.nbytes for _, halves in parts)
+                parts.append((f"{s}:{last}:thumbs", source.thumbs(source.first)))
+                parts.append((f"{s}:{last}:{self._begin}", source.one(source.first, self._begin)))
         quick = [s for s, source in enumerate(self._sources) if not source.slow and self.fits(source)]
+        room = EAGER - sum(halves.nbytes for _, halves in parts)
         for s in quick:
             source = self._sources[s]
-            count = min(len(source.steps) - 1, room // len(quick) // max(1, self._size(source)))
+            count = max(0, min(len(source.steps) - 1, room // len(quick) // max(1, self._size(source))))
             places = np.linspace(0, len(source.steps) - 2, count).round().astype(int).tolist()
-            parts += [(f"{s}:{t}:all", self._take(s, t, source.read(t))) for t in dict.fromkeys(places)]
-        return parts, self._sources[0].first
+            for t in dict.fromkeys(places):
+                maps = source.read(t)
+                self._note(s, t, maps)
+                parts.append((f"{s}:{t}:all", source.stacked(maps)))
+        return parts
 
-    def _take(self, s: int, t: int, maps: AttentionMaps) -> np.ndarray:
-        """The maps of a step for the page; what was measured of them is noted."""
-        source = self._sources[s]
-        numbers, kinds, rows = source.measures(maps)
+    def _note(self, s: int, t: int, maps: AttentionMaps) -> None:
+        """Keep for the page what was measured of the heads of a step."""
+        numbers, kinds, rows = self._sources[s].measures(maps)
+        if not rows:
+            return
         with self._guard:
-            for kind in kinds:
-                if kind not in self._kinds:
-                    self._kinds.append(kind)
-            if rows:
-                self._numbers = numbers
-                self._measured[f"{s}:{t}"] = [
-                    [self._kinds.index(kind), *row] for kind, row in zip(kinds, rows, strict=True)
-                ]
-        return source.stacked(maps)
+            self._numbers = numbers
+            self._kinds += [kind for kind in dict.fromkeys(kinds) if kind not in self._kinds]
+            self._measured[f"{s}:{t}"] = [
+                [self._kinds.index(kind), *row] for kind, row in zip(kinds, rows, strict=True)
+            ]
 
     def _measures(self) -> dict[str, Any]:
         columns = [{"name": name, "about": ABOUT.get(name, "")} for name in self._numbers]
@@ -171,76 +178,64 @@ class Widget(anywidget.AnyWidget):
         s, t, part = int(pieces[0]), int(pieces[1]), pieces[2]
         if s >= len(self._sources) or t >= len(self._sources[s].steps):
             return None
-        known = part in ("all", "thumbs") or (part.isdigit() and int(part) < self._sources[s].count)
+        known = part in ("all", "thumbs", "measures") or (part.isdigit() and int(part) < self._sources[s].count)
         return (s, t, part) if known else None
 
     def _fill_behind(self) -> None:
-        """Answer wishes, and compute checkpoints that nobody wished yet, in a thread of its own."""
+        """Answer wishes, and do what is left, in a thread of its own."""
         with self._news:
             if self._filler is None or not self._filler.is_alive():
                 self._filler = threading.Thread(target=self._fill, name="nbllm-explorer", daemon=True)
                 self._filler.start()
 
     def _fill(self) -> None:
-        behind = [
-            f"{s}:{t}:all"
-            for s, source in enumerate(self._sources)
-            if source.slow and self.fits(source)
-            for t in _spread(len(source.steps) - 1)
-        ]
-        done, of = 0, len(behind)
         while not self._gone:
             with self._news:
-                if not self._wishes and not behind:
+                if not self._wishes and not self._behind:
                     self._filler = None
                     return
-                wished = bool(self._wishes)
-                key = self._wishes.pop(0) if wished else behind.pop(0)
+                key = (self._wishes or self._behind).pop(0)
             parsed = self._parsed(key)
-            if parsed is None or (not wished and parsed[:2] in self._computed):
+            if parsed is None:
                 continue
+            s, t, part = parsed
             try:
-                self._answer(key, *parsed)
+                maps = self._maps(s, t)
+                if f"{s}:{t}" not in self._measured:
+                    self._note(s, t, maps)
+                    self.measures = self._measures()
+                if part != "measures":
+                    self._send_part(key, self._sources[s], maps, part)
             except (NbllmError, OSError, RuntimeError, ValueError) as error:
-                self._say(f"{self._sources[parsed[0]].steps[parsed[1]]}: {error}")
+                self._say(f"step {self._sources[s].steps[t]}: {error}")
                 continue
-            if of and not wished:
-                done = of - len(behind)
-                self._say(f"{done} of {of} checkpoints asked" if behind else "")
+            left = sum(key.endswith(":all") for key in self._behind)
+            self._say(f"{left} more {'checkpoint is' if left == 1 else 'checkpoints are'} being asked" if left else "")
 
-    def _answer(self, key: str, s: int, t: int, part: str) -> None:
-        before = len(self._measured)
-        stacked = self._stacked(s, t)
-        halves = {"all": lambda: stacked, "thumbs": lambda: _pooled(stacked)}.get(part, lambda: stacked[int(part)])()
-        if self._gone:
-            return
-        self.send({"kind": "part", "key": key}, [halves.tobytes()])
-        if len(self._measured) != before:
-            self.measures = self._measures()
+    def _send_part(self, key: str, source: Source, maps: AttentionMaps, part: str) -> None:
+        if part == "all":
+            halves = source.stacked(maps)
+        else:
+            halves = source.thumbs(maps) if part == "thumbs" else source.one(maps, int(part))
+        if not self._gone:
+            self.send({"kind": "part", "key": key}, [halves.tobytes()])
 
-    def _stacked(self, s: int, t: int) -> np.ndarray:
-        """The maps of a step, from what was computed where it is still there."""
+    def _maps(self, s: int, t: int) -> AttentionMaps:
+        """The maps of a step; those that took long are kept while there is room."""
+        source = self._sources[s]
+        if t == len(source.steps) - 1:
+            return source.first
+        if not source.slow:
+            return source.read(t)
         if (s, t) not in self._computed:
-            source = self._sources[s]
-            maps = source.first if t == len(source.steps) - 1 else source.read(t)
-            self._computed[s, t] = self._take(s, t, maps)
-            while len(self._computed) > 1 and sum(each.nbytes for each in self._computed.values()) > KEPT:
+            self._computed[s, t] = source.read(t)
+            while len(self._computed) > 1 and sum(maps.weights.nbytes for maps in self._computed.values()) > KEPT:
                 self._computed.pop(next(iter(self._computed)))
         return self._computed[s, t]
 
     def _say(self, text: str) -> None:
         if not self._gone:
             self.progress = text
-
-
-def _pooled(maps_MQK: np.ndarray) -> np.ndarray:
-    """The largest weights by region: (map, at most THUMB, at most THUMB)."""
-    for axis in (1, 2):
-        length = maps_MQK.shape[axis]
-        if length > THUMB:
-            starts = (np.arange(THUMB) * length) // THUMB
-            maps_MQK = np.maximum.reduceat(maps_MQK, starts, axis=axis)
-    return maps_MQK
 
 
 def _spread(count: int) -> list[int]:

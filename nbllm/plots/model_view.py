@@ -31,9 +31,8 @@ def model_view_figure(maps: Any) -> go.Figure:
     """
     import plotly.graph_objects as go
 
-    weights = np.nan_to_num(np.asarray(maps.weights, dtype=np.float32))
-    layers, heads, queries, keys = weights.shape
-    small = pooled(weights, _SIDE)
+    layers, heads, queries, keys = maps.weights.shape
+    small = np.nan_to_num(pooled(maps.weights, _SIDE).astype(np.float32))
     rows, columns = small.shape[2:]
     high, wide = rows + 2, columns + 2  # two empty cells between heads
     shown = np.full((layers * high - 2, heads * wide - 2), np.nan, dtype=np.float32)
@@ -76,10 +75,9 @@ def model_view_picture(maps: Any) -> bytes:
     """The same as a PNG of at most 900 pixels across, whatever the length of the text."""
     from PIL import Image, ImageDraw
 
-    weights = np.nan_to_num(np.asarray(maps.weights, dtype=np.float32))
-    layers, heads, queries, keys = weights.shape
+    layers, heads, queries, keys = maps.weights.shape
     side = max(12, min(150, (_WIDE - 60) // heads - _GAP))
-    small = pooled(weights, side)
+    small = np.nan_to_num(pooled(maps.weights, side).astype(np.float32))
     wide, high = side, max(8, min(2 * side, round(side * queries / keys)))
     face = font(13)
     left, top = 40, 26
