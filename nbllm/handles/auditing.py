@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from nbllm.errors import ModelError
 from nbllm.handles.opened import Opened
 from nbllm.store.folder import RunFolder
 
@@ -40,9 +42,82 @@ class Auditing(Opened):
             return self._kept(
                 bias(
                     self.module, self.objective, templates, groups, language=language, label=label, seed=seed,
-                    about=self.folder.name, step=self.step or None,
+                    about=self.folder.name, step=self._at,
                 )
             )  # fmt: skip
+
+    def toxicity(
+        self, words: Any, prompts: Sequence[str] | None = None, *, samples: int = 25, seed: int = 0, **settings: Any
+    ) -> Finding:
+        """The share of texts that the model writes with words of a list that you bring: a file with one a line, a list,
+        or a function (text) -> truth value or score. nbllm ships none.
+
+        `samples` texts are written from each prompt; an encoder-decoder answers it. `settings` are those of `generate`,
+        as max_tokens=50.
+        """
+        from nbllm.generation.decode import generate
+        from nbllm.inspection.toxicity import toxicity
+
+        self._check(settings, generate)
+        usual = {**self._usual(), "max_tokens": 60, **settings}
+
+        def write(prompt: str, count: int) -> list[str]:
+            return list(generate(self.module, self.tokenizer, prompt, samples=count, seed=seed, **usual))
+
+        with self._threads():
+            return self._kept(toxicity(write, words, prompts, samples=samples, about=self.folder.name, step=self._at))
+
+    def robustness(
+        self,
+        texts: Sequence[str] | None = None,
+        labels: Sequence[str] | None = None,
+        changes: Any = None,
+        *,
+        rate: float = 0.05,
+        synonyms: Mapping[str, Any] | None = None,
+        distractors: Sequence[str] | None = None,
+        repeats: int = 3,
+        seed: int = 0,
+    ) -> Finding:
+        """How a classifier's answers move under typos, synonyms and sentences beside the point: the share that flips,
+        how the probability changes, and the accuracy before and after where the right `labels` are known.
+
+        Without texts up to 200 held-out rows of the run are taken. `rate` is the share of letters mistyped; `synonyms`
+        a table {"big": ["large"]} and `distractors` sentences, in place of nbllm's few. `changes` are names among
+        typos, synonyms and distractors, or functions of your own: {"shout": str.upper}.
+        """
+        from nbllm.generation.label import classify
+        from nbllm.handles.held_out import held_out_rows
+        from nbllm.inspection.changes import make_changes
+        from nbllm.inspection.robustness import robustness
+
+        self._check_open()
+        if not hasattr(self.objective, "framed"):
+            raise ModelError("This model gives no labels.", "Train one: objective: classification")
+        made = make_changes(changes, rate=rate, synonyms=synonyms, distractors=distractors)
+        pairs: list[str] = []
+        if texts is None:
+            rows = held_out_rows(self.folder, self.objective)
+            texts, labels = [row["text"] for row in rows], [row["label"] for row in rows]
+            pairs = [row.get("pair", "") for row in rows]
+        elif isinstance(texts, str):
+            texts = [texts]
+
+        def answers(changed: list[str]) -> Any:
+            others = pairs * (len(changed) // max(1, len(pairs))) if any(pairs) else ()
+            return classify(self.module, self.objective, changed, others)
+
+        with self._threads():
+            found = robustness(
+                answers, list(self.objective.task.labels), texts, made, labels=labels, repeats=repeats, seed=seed,
+                several=self.config.objective.multi_label, about=self.folder.name, step=self._at,
+            )  # fmt: skip
+        return self._kept(found)
+
+    @property
+    def _at(self) -> int | None:
+        """The step of the checkpoint; None of what is no checkpoint of a run."""
+        return self.step or None
 
     def _kept(self, finding: Finding) -> Finding:
         """The same finding, kept in the folder of the run that the model is of, for its card and its report."""
