@@ -60,7 +60,8 @@ export function lines({ onfocus, onscroll, describedby }) {
       pen.globalAlpha = 1;
     };
     if (focus) {
-      for (const [other, value] of known(focus[0], focus[1], 64).reverse()) stroke(focus[0] ? other : focus[1], focus[0] ? focus[1] : other, value, true);
+      const own = known(focus[0], focus[1], 64).filter(([, value]) => Math.abs(value) >= 0.005 * most);
+      for (const [other, value] of own.reverse()) stroke(focus[0] ? other : focus[1], focus[0] ? focus[1] : other, value, true);
     } else {
       const drawn = [];
       for (let q = first; q < Math.min(last, map.rows); q++) for (const [k, value] of known(0, q, MOST)) if (Math.abs(value) >= LEAST * most) drawn.push([q, k, value]);

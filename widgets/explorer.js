@@ -144,7 +144,7 @@ function render({ model, el: root, signal: given }) {
       if (!focus || focus[1] >= (focus[0] ? map.columns : map.rows)) return read.replaceChildren(el("span", { class: "nbllm-quiet" }, "Point at a token, or move with the arrow keys, to see its lines alone."));
       const [side, i] = focus;
       const own = side ? current.tokens.keys : current.tokens.queries, others = side ? current.tokens.queries : current.tokens.keys;
-      const best = strongestOf(map, side, i, TELLS);
+      const best = strongestOf(map, side, i, TELLS).filter(([, v], n) => !n || Math.abs(v) >= 0.0005);
       return read.replaceChildren(token(own, i), side ? " is looked at by " : " looks at ",
         ...(best.length ? best.flatMap(([k, v], n) => [n ? ", " : "", token(others, k), ` ${weight(v, map.signed)}`]) : ["nothing"]));
     }

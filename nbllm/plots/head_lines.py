@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nbllm.errors import ModelError
 from nbllm.plots.fonts import clip
 from nbllm.plots.maps import apart, escape, visible
 from nbllm.plots.palette import INK, QUIET, TRAIN
@@ -14,27 +13,25 @@ from nbllm.plots.palette import INK, QUIET, TRAIN
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-_LINES = 1000  # at most; the weakest are left out
+_LINES = 600  # at most; the weakest are left out
 _CLASSES = 8  # of strength: a trace each
 _LEAST = 0.02  # of the largest weight
 _ROW = 22  # pixels
-_CURVE = 12  # points of a line
+_CURVE = 18  # points of a line
 _LETTERS = 18
 
 
 def head_lines_figure(maps: Any, layer: int = -1, head: int = 0) -> go.Figure:
     """Lines from the tokens that look (left) to those looked at (right); hover at a line's middle tells its weight.
 
-    `maps` has .weights (layer, head, query, key), .queries, .keys and .layers.
+    `maps` is an AttentionMaps.
     """
     import plotly.graph_objects as go
 
-    layers, heads = maps.weights.shape[:2]
-    for name, given, count in (("layer", layer, layers), ("head", head, heads)):
-        if not -count <= given < count:
-            raise ModelError(f"There is no {name} {given}.", f"Use 0 to {count - 1}.")
-    layer, head = layer % layers, head % heads
-    weights_QK = np.nan_to_num(np.asarray(maps.weights[layer, head], dtype=np.float32))
+    one = maps.of(layer, head)
+    block = one.layers[0]
+    head %= maps.weights.shape[1]
+    weights_QK = np.nan_to_num(np.asarray(one.weights[0, 0], dtype=np.float32))
     most = float(weights_QK.max(initial=0.0)) or 1.0
     flat = weights_QK.reshape(-1)
     order = np.argsort(-flat, kind="stable")[:_LINES]
@@ -76,7 +73,7 @@ def head_lines_figure(maps: Any, layer: int = -1, head: int = 0) -> go.Figure:
     figure.update_layout(
         template="none", font={"color": INK}, autosize=False, width=640,
         height=max(240, min(1600, 80 + _ROW * rows)), margin={"l": 150, "r": 150, "t": 56, "b": 16},
-        title={"text": f"layer {maps.layers[layer]}, head {head}", "x": 0.02, "font": {"size": 15}},
+        title={"text": f"layer {block}, head {head}", "x": 0.02, "font": {"size": 15}},
         annotations=[
             {"text": word, "x": x, "y": 1.0, "xref": "x", "yref": "paper", "yanchor": "bottom", "showarrow": False,
              "font": {"color": QUIET}, "xanchor": anchor}

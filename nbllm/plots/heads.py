@@ -26,6 +26,8 @@ def attention_figure(maps: Any, layer: int = -1, head: int = 0) -> go.Figure:
     """One head as a heatmap; hover shows both tokens and the weight. `maps` has .weights (LHQK), .queries and .keys."""
     one = maps.of(layer, head)
     title = f"layer {one.layers[0]}, head {head % maps.weights.shape[1]}"
+    if maps.part == "rollout":
+        title = f"rollout, up to layer {one.layers[0]}"
     return heatmap(one.weights[0, 0], maps.keys, maps.queries, title=title)
 
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 
+_NAMED = 40_000  # cells up to which each has its hover written out
+
+
 def heatmap(
     weights: np.ndarray,
     tokens: Sequence[str],
@@ -32,26 +35,37 @@ def heatmap(
 
     names = list(tokens if rows is None else rows)
     assert weights.shape == (len(names), len(tokens)), (weights.shape, len(names), len(tokens))
-    if units:
-        hover = [[f"{row}, {visible(token)}" for token in tokens] for row in names]
+    cells: dict[str, Any] = {}
+    if weights.size > _NAMED:  # a name a row and a column, not one a cell: a thousand tokens stay usable
+        cells = {
+            "x": [f"{place} {escape(apart(visible(token)))}" for place, token in enumerate(tokens)],
+            "y": [f"{place} {escape(apart(visible(name)))}" for place, name in enumerate(names)],
+            "hovertemplate": "%{y} → %{x}<br>%{z:.3g}<extra></extra>",
+        }
     else:
-        hover = [[f"{apart(visible(row))} → {apart(visible(token))}" for token in tokens] for row in names]
+        joint = ", " if units else " → "
+        rows_ = names if units else [apart(visible(name)) for name in names]
+        keys = [visible(token) if units else apart(visible(token)) for token in tokens]
+        cells = {
+            "customdata": [[escape(f"{row}{joint}{key}") for key in keys] for row in rows_],
+            "hovertemplate": "%{customdata}<br>%{z:.3f}<extra></extra>",
+        }
     figure = go.Figure(
         go.Heatmap(
             z=np.asarray(weights, dtype=np.float32), zmin=0, zmax=1, colorscale=WEIGHTS,
-            colorbar={"title": "weight", "thickness": 12},
-            customdata=[[escape(text) for text in line] for line in hover],
-            hovertemplate="%{customdata}<br>%{z:.3f}<extra></extra>",
+            colorbar={"title": "weight", "thickness": 12}, **cells,
         )
     )  # fmt: skip
     figure.update_layout(
         template="none", font={"color": INK}, title=escape(title), margin={"l": 80, "r": 16, "t": 36, "b": 70}
     )
-    figure.update_xaxes(title="token" if units else "attended token", **_ticks(tokens))
+    own = {"showgrid": False}
+    long = "x" in cells
+    figure.update_xaxes(title="token" if units else "attended token", **(own if long else _ticks(tokens)))
     figure.update_yaxes(
         title="unit" if units else "attending token",
         autorange="reversed",
-        **({"showgrid": False} if units else _ticks(names)),
+        **(own if units or long else _ticks(names)),
     )
     return figure
 

@@ -45,6 +45,7 @@ def model_view_figure(maps: Any) -> go.Figure:
             shown[place] = small[layer, head] / (small[layer, head].max() or 1)
             if named:
                 words[place] = _words(maps, layer, head, small[layer, head], whole)
+    cell = max(40, min(120, 720 // heads))
     figure = go.Figure(
         go.Heatmap(
             z=shown, zmin=0, zmax=1, colorscale=WEIGHTS, hoverongaps=False,
@@ -56,7 +57,7 @@ def model_view_figure(maps: Any) -> go.Figure:
     figure.update_layout(
         template="none", font={"color": INK}, plot_bgcolor="rgba(0,0,0,0)", autosize=False,
         title={"text": "All heads", "x": 0.02, "font": {"size": 15}},
-        width=max(360, min(1100, 140 + heads * 110)), height=max(220, min(1200, 90 + layers * 110)),
+        width=140 + heads * cell, height=max(200, min(1200, 100 + round(layers * cell * min(2, queries / keys)))),
         margin={"l": 60, "r": 16, "t": 46, "b": 44},
     )  # fmt: skip
     middle = {"tickmode": "array", "showgrid": False, "zeroline": False}
