@@ -9,6 +9,7 @@ from nbllm.config import DataConfig
 from nbllm.data.notebook_objects import write_records
 from nbllm.data.preview import Preview
 from nbllm.data.preview import preview as _preview
+from nbllm.handles.balance import balance
 from nbllm.handles.compare import Comparison, compare
 from nbllm.handles.explanation import Explanation
 from nbllm.handles.export import Exported
@@ -36,6 +37,7 @@ __all__ = [
     "Run",
     "Suggestion",
     "attach",
+    "balance",
     "compare",
     "doctor",
     "export",
