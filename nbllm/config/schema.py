@@ -8,7 +8,8 @@ from pydantic import Field, field_validator, model_validator
 
 from nbllm.config.families import FAMILIES, GOALS
 from nbllm.config.model import ModelConfig
-from nbllm.config.section import Section, Words
+from nbllm.config.personal import Kinds
+from nbllm.config.section import Counts, Section, Words
 
 FORMAT = 1
 BUDGETS = ("steps", "tokens", "epochs", "minutes")
@@ -23,6 +24,10 @@ class CleanConfig(Section):
     language: Literal["any", "zh", "latin"] = Field("any", description="keep records mainly in this script")
     min_length: int = Field(0, ge=0, description="drop shorter records, in characters")
     max_length: int | None = Field(None, ge=1, description="drop longer records, in characters")
+    redact: Kinds = Field(
+        default_factory=list,
+        description="replace personal data by its kind: all, or some of email, phone, card, china-id, us-ssn, iban, ip",
+    )
 
 
 class AugmentConfig(Section):
@@ -71,6 +76,27 @@ class DataConfig(Section):
     shuffle: int = Field(
         1024, ge=1, description="streaming: windows that are shuffled together; 1 keeps the order of the text"
     )
+    canaries: Counts = Field(
+        default_factory=list,
+        description="plant made-up secrets in the training text, some so often each, as 1,4,16; see llm_exposure",
+    )
+    canary_each: int = Field(5, ge=1, le=100, description="secrets that are planted so often, for each count")
+    canary_digits: int = Field(4, ge=2, le=9, description="digits of a secret")
+    canary_text: str = Field("The code of {name} is {secret}.", description="the line that holds a secret")
+
+    @field_validator("canaries")
+    @classmethod
+    def _planted(cls, value: list[int]) -> list[int]:
+        if any(not 1 <= count <= 10_000 for count in value):
+            raise ValueError("a canary is planted from 1 to 10,000 times, as in canaries: [1, 4, 16]")
+        return value
+
+    @field_validator("canary_text")
+    @classmethod
+    def _with_a_secret(cls, value: str) -> str:
+        if value.count("{name}") != 1 or value.count("{secret}") != 1 or "\n" in value:
+            raise ValueError("write one line with {name} and {secret} in it, as in 'The code of {name} is {secret}.'")
+        return value
 
 
 class TokenizerConfig(Section):
@@ -161,6 +187,9 @@ class TrainConfig(Section):
     disk_mb: float | None = Field(None, gt=0, description="megabytes the run's checkpoints may take, one always kept")
     patience: int | None = Field(None, ge=1, description="stop after so many measurements without a better one")
     queue: bool = Field(True, description="wait for other runs on the same device")
+    leak_check: bool = Field(
+        True, description="look at the end whether the model gives back its training text word for word"
+    )
     metrics: Words = Field(
         default_factory=list, description="measured on held-out text beside the loss, built in or registered in a cell"
     )
@@ -287,6 +316,22 @@ class RunConfig(Section):
             raise ValueError(
                 "a stream is not searched for near duplicates. Leave out near_duplicates, or data.streaming"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _plants(self) -> RunConfig:
+        if not self.data.canaries:
+            return self
+        goal = GOALS.get(self.objective.kind)
+        if (goal and goal.data != "stream") or (self.objective.kind == "mlm" and self.objective.next_sentence):
+            raise ValueError(
+                f"canaries are planted in running text, and {self.objective.kind} learns from "
+                f"{goal.data if goal and goal.data != 'stream' else 'sentences'}. Leave out data.canaries"
+            )
+        if self.data.streaming:
+            raise ValueError("canaries are planted in a text that is kept. Leave out data.canaries, or data.streaming")
+        if self.data.use < 1:
+            raise ValueError("canaries may lie beyond the share that data.use takes. Leave it out, or data.canaries")
         return self
 
     def to_yaml(self) -> str:

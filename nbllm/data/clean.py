@@ -11,6 +11,7 @@ import numpy as np
 
 from nbllm.config import CleanConfig, DataConfig
 from nbllm.data.near_duplicates import NearDuplicates
+from nbllm.data.personal import redacted
 from nbllm.data.readers import Record
 
 _JUDGED = 20_000  # characters that the language of a document is judged by
@@ -30,6 +31,7 @@ class CleanReport:
     characters_in: int = 0
     characters: int = 0
     removed: dict[str, int] = field(default_factory=dict)  # reason -> documents
+    redacted: dict[str, int] = field(default_factory=dict)  # kind of personal data -> how often it was replaced
 
     def drop(self, reason: str) -> None:
         """Count one document that is dropped."""
@@ -43,6 +45,7 @@ class CleanReport:
             "characters_in": self.characters_in,
             "characters": self.characters,
             "removed": dict(self.removed),
+            **({"redacted": dict(self.redacted)} if self.redacted else {}),
         }
 
 
@@ -57,6 +60,8 @@ def clean(records: Iterable[Record], config: CleanConfig, report: CleanReport) -
     for document in by_document(records):
         report.documents_in += 1
         pieces = _mended(_counted(document, report), config)
+        if config.redact:
+            pieces = redacted(pieces, config.redact, report.redacted)
         first = next(pieces, None)
         while first is not None and first.continues and len(first.text) <= enough:
             following = next(pieces)
@@ -88,6 +93,8 @@ def clean_rows(rows: Iterable[dict[str, str]], data: DataConfig, report: CleanRe
             first = role == roles[0]
             pieces = list(clean([Record(row[role])], settings, report if first else judged))
             kept[role] = "".join(piece.text for piece in pieces)
+            for kind, count in judged.redacted.items():
+                report.redacted[kind] = report.redacted.get(kind, 0) + count
             if not kept[role]:
                 if not first:
                     report.drop(f"{role}: {next(iter(judged.removed), 'empty')}")

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 from nbllm.config import RunConfig
 from nbllm.data import sources, tokenizers
+from nbllm.data.canaries import plant
 from nbllm.data.clean import CleanReport, clean
 from nbllm.data.corpus import Part, write_corpus
 from nbllm.data.encode import encode_part
@@ -34,6 +35,8 @@ def make_tokens(
     records = clean(watched(config, base, cache, progress), data.clean, report)
     train, held = write_corpus(records, entry, data.held_out, data.split == "document")
     _refuse_empty(config, report, train, held)
+    if data.canaries:
+        train = plant(train, entry, data, config.train.seed, report)
     progress("learning the vocabulary", None)
     tokenizer, sample = learn(config, (train, held), recipe.special)
     tokenizer.save(str(entry / "tokenizer.json"))

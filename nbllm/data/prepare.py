@@ -137,6 +137,8 @@ def _fingerprint(config: RunConfig, base: Path, cache: Path | None, recipe: Reci
         tokenizer,
         recipe.special,
     ]
+    if config.data.canaries:
+        content.append(config.train.seed)  # what the secrets are drawn by
     if recipe.data != "stream":
         train, goal = config.train, config.objective
         content += [recipe.name, recipe.version, recipe.data, train.context, train.target_context]
