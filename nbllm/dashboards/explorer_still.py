@@ -89,7 +89,7 @@ def strongest(weights_QK: np.ndarray, most: int) -> list[tuple[int, int]]:
 def _size(maps: AttentionMaps) -> str:
     layers, heads, queries, keys = maps.weights.shape
     tokens = f"{queries:,} tokens" if queries == keys else f"{queries:,} by {keys:,} tokens"
-    return f"{tokens}, {layers} layers of {heads} heads"
+    return f"{tokens}, {layers} layer{'s' * (layers != 1)} of {heads} head{'s' * (heads != 1)}"
 
 
 def _number(value: float) -> str:
