@@ -22,7 +22,7 @@ from nbllm.magics.command import Command, Flag, help_text
 from nbllm.magics.commands import COMMANDS
 from nbllm.magics.errors import system_error
 from nbllm.magics.parse import Parsed, from_arguments, parse
-from nbllm.magics.tables import looking
+from nbllm.magics.tables import auditing, looking
 
 _POLL = 0.2
 _QUIET_SECONDS = 10.0  # between lines where the output is no terminal
@@ -164,6 +164,12 @@ def _look(command: Command, parsed: Parsed) -> None:
     from nbllm.dashboards.looking import text
 
     print(text(found))
+
+
+def _audit(command: Command, parsed: Parsed) -> None:
+    from nbllm.magics.audits import audit
+
+    print(audit(command, parsed))
 
 
 def _attach(command: Command, parsed: Parsed) -> int:
@@ -360,6 +366,7 @@ _ACTIONS: dict[str, Action] = {
     "demo": _demo, "lab": _lab, "tour": _tour,
     "train": _train, "learning_curve": _learning_curve, "compare": _compare,
     **{command.name: _look for command in looking.TABLE},
+    **{command.name: _audit for command in auditing.TABLE},
     "lr_find": _lr_find, "why": _why, "suggest": _suggest,
     "attach": _attach, "runs": _runs, "generate": _generate, "data": _data, "export": _export,
     "pause": _ask, "resume": _ask, "stop": _ask, "checkpoint": _ask, "set": _ask,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from nbllm.inspection.finding import Finding
 
 _LONGEST = 2_000  # characters of a paragraph
-Groups = Mapping[str, Sequence[str]]
+Groups = Any
+"""Names with their words: a dict, or a CSV file or DataFrame with a column a group."""
 
 
 def balance(
-    data: Any = "python-docs", *, groups: Groups | None = None, model: Model | None = None, **overrides: Any
+    data: Any = "python-docs", *, groups: Groups = None, model: Model | None = None, **overrides: Any
 ) -> Finding:
     """What a source holds before anything is trained on it: the shares of labels, of scripts, and of documents that
     speak of groups, by their words (women and men where `groups` says nothing else).
@@ -54,7 +55,7 @@ def balance(
         return _measured(config, folder, roles, name, groups, model)
 
 
-def balance_of(run: Run, groups: Groups | None = None, *, bits: bool = False) -> Finding:
+def balance_of(run: Run, groups: Groups = None, *, bits: bool = False) -> Finding:
     """The same of the text that a run learned from, kept in its folder. With `bits` its model is asked, too."""
     from nbllm.inspection.finding import keep
 
@@ -69,7 +70,7 @@ def balance_of(run: Run, groups: Groups | None = None, *, bits: bool = False) ->
 
 
 def _measured(
-    config: RunConfig, base: Path, roles: Sequence[str], about: str, groups: Groups | None, model: Model | None
+    config: RunConfig, base: Path, roles: Sequence[str], about: str, groups: Groups, model: Model | None
 ) -> Finding:
     from nbllm.inspection.balance import balance
 

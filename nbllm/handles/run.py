@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -182,9 +182,10 @@ class Run:
 
         return kept(self.folder)
 
-    def balance(self, groups: Mapping[str, Sequence[str]] | None = None, *, bits: bool = False) -> Finding:
+    def balance(self, groups: Any = None, *, bits: bool = False) -> Finding:
         """What the text that it learned from holds: shares of labels, of scripts, and of texts that speak of groups, by
-        their words. With `bits` its model tells the bits per byte of labels and scripts. It is kept in the folder."""
+        their words. `groups` are names with words, as of `nbllm.balance`; with `bits` its model tells the bits per byte
+        of labels and scripts. It is kept in the folder."""
         from nbllm.handles.balance import balance_of
 
         return balance_of(self, groups, bits=bits)

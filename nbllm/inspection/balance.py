@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from nbllm.errors import DataError, ModelError
+from nbllm.inspection.bias_pairs import words_by_group
 from nbllm.inspection.finding import Diagram, Finding, Series
 from nbllm.inspection.group_words import GROUP_WORDS, HIDING
 
@@ -41,7 +42,7 @@ _KANA = 0.05  # share of the letters from which Chinese characters are Japanese
 
 def balance(
     rows: Iterable[Mapping[str, str]],
-    groups: Mapping[str, Sequence[str]] | None = None,
+    groups: Any = None,
     *,
     about: str,
     unit: str = "documents",
@@ -51,7 +52,8 @@ def balance(
 ) -> Finding:
     """What `rows` hold: texts by their role, and a `label` where they have one. Reads at most 50 million characters.
 
-    groups   names with their words (women and men, in English and Chinese, where None)
+    groups   names with their words, a dict, or a table with a column a group; women and men, in English and Chinese,
+             where None
     unit     what a row is called: documents, rows, paragraphs
     several  whether a label is several, parted by |
     bits     (text) -> bits per byte by a model; asked about at most 40 documents a label and script
@@ -184,12 +186,13 @@ def _script(character: str) -> str:
     return "" if name in _NO_SCRIPT else _SCRIPTS.get(name, name.capitalize())
 
 
-def _checked(groups: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
-    if not isinstance(groups, Mapping) or not groups:
-        raise DataError("The groups are no dict.", 'Give names with words: groups={"women": ["she"], "men": ["he"]}.')
-    for name, words in groups.items():
-        if isinstance(words, str) or not [word for word in words if str(word).strip()]:
-            raise DataError(f"The group '{name}' has no list of words.", f'Give some: {{"{name}": ["one", "two"]}}.')
+def _checked(source: Any) -> Mapping[str, Sequence[str]]:
+    """Names with words, of a dict, a CSV file or a DataFrame."""
+    if isinstance(source, Mapping) and any(isinstance(words, str) for words in source.values()):
+        raise DataError("A group has a text for its words.", 'Give lists: groups={"women": ["she"], "men": ["he"]}.')
+    groups = {name: [word for word in words if word.strip()] for name, words in words_by_group(source).items()}
+    if not groups or not all(groups.values()):
+        raise DataError("A group has no words.", 'Give some: groups={"women": ["she"], "men": ["he"]}.')
     return groups
 
 

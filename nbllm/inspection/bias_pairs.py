@@ -93,14 +93,18 @@ def read_templates(source: Any, groups: Mapping[str, Sequence[str]]) -> list[Tem
     return found
 
 
-def read_groups(source: Any) -> dict[str, list[str]]:
-    """Two groups with as many words each: a dict, a CSV file or a DataFrame with a column a group."""
+def words_by_group(source: Any) -> dict[str, list[str]]:
+    """Names with their words: a dict, or a CSV file or DataFrame with a column a group."""
     if isinstance(source, Mapping):
-        groups = {str(name): [str(word) for word in words] for name, words in source.items()}
-    else:
-        rows = _records(source, "groups", "")
-        names = list(rows[0]) if rows else []
-        groups = {name: [str(row[name]).strip() for row in rows if row.get(name) is not None] for name in names}
+        return {str(name): [str(word) for word in words] for name, words in source.items()}
+    rows = _records(source, "groups", "")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return {name: [str(row[name]).strip() for row in rows if name in row] for name in names}
+
+
+def read_groups(source: Any) -> dict[str, list[str]]:
+    """Two groups with as many words each, paired by place."""
+    groups = words_by_group(source)
     if len(groups) != 2:
         raise DataError(
             f"There are {len(groups)} groups.", 'Compare two at a time: groups={"women": ["she"], "men": ["he"]}'

@@ -82,8 +82,10 @@ def report(
     known = every.dropna(subset="gap")
     table = _by_statement(known, [unit.held(name) for name in names])
     if len(table) < FEWEST:
+        asked_for = every.statement.nunique()
         raise ModelError(
-            f"Only {len(table)} statements could be asked: the model lacks the words, or its context is too short.",
+            f"Only {len(table)} of {asked_for} statements could be asked: the model does not know the words, or its "
+            "context is too short.",
             f"Give at least {FEWEST} statements in words of the training text: templates=..., groups=...",
         )
     toward = [table.gap[table.toward == name].to_numpy() for name in names]

@@ -16,6 +16,7 @@ from IPython.display import display
 from nbllm.config import resolve
 from nbllm.dashboards.tiers import tier
 from nbllm.errors import RunError
+from nbllm.magics.audits import audit
 from nbllm.magics.command import help_text
 from nbllm.magics.commands import COMMANDS
 from nbllm.magics.errors import one_line_errors
@@ -47,6 +48,16 @@ def _looks(command: str) -> Any:
 
     magic.__name__ = f"llm_{command}"  # IPython goes by it
     return no_var_expand(needs_local_scope(line_cell_magic(one_line_errors(magic))))
+
+
+def _audits(command: str) -> Any:
+    """The magic of a command of responsible use, which shows what it found."""
+
+    def magic(self: NbllmMagics, line: str, local_ns: Any = None) -> Any:
+        return self._audit(command, line, local_ns)
+
+    magic.__name__ = f"llm_{command}"  # IPython goes by it
+    return no_var_expand(needs_local_scope(line_magic(one_line_errors(magic))))
 
 
 @magics_class
@@ -167,6 +178,20 @@ class NbllmMagics(Magics):
     llm_attention = _looks("attention")
     llm_predictions = _looks("predictions")
     llm_influence = _looks("influence")
+
+    llm_bias = _audits("bias")
+    llm_toxicity = _audits("toxicity")
+    llm_robustness = _audits("robustness")
+    llm_balance = _audits("balance")
+
+    def _audit(self, command: str, line: str, local_ns: Mapping[str, Any] | None) -> Any:
+        """Ask about responsible use, and show what was found."""
+        parsed = self._parse(command, line, self._names(local_ns))
+        if parsed is None:
+            return None
+        found = audit(COMMANDS[command], parsed)
+        display(found)
+        return self._quiet(found)
 
     def _look(self, command: str, line: str, cell: str | None, local_ns: Mapping[str, Any] | None) -> Any:
         """Ask a model about a text, and show what it says."""

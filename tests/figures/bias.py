@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
+import statistics
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -45,25 +47,26 @@ def trained(folder: Path, tied: float, seed: int, *, steps: int, sentences: int 
 
 
 def measure() -> list[dict[str, Any]]:
-    """A row a text, model and seed: the effect, its interval, d and p."""
+    """A row a model and text: the effect over the seeds, d, and the p of each seed."""
     rows = []
     with tempfile.TemporaryDirectory() as name:
         os.environ["NBLLM_RUNS"] = str(Path(name) / "runs")
-        for model in ("transformer", "lstm", "bert"):
+        for model, steps in (("transformer", 400), ("lstm", 400), ("bert", 1600)):
             for tied in (0.9, 0.5):
-                for seed in SEEDS:
-                    steps = 1200 if model == "bert" else 400
-                    facts = trained(Path(name), tied, seed, steps=steps, model=model).bias().facts
-                    rows.append(
-                        {
-                            "model": model,
-                            "text": "biased, 9 to 1" if tied > 0.5 else "balanced",
-                            "seed": seed,
-                            "effect, bits": round(facts["effect"], 3),
-                            "95 %": f"{facts['low']:+.2f} to {facts['high']:+.2f}",
-                            "d": round(facts["d"], 2),
-                            "p": round(facts["p"], 4),
-                            "lean": f"{facts['agree']:.0%}",
-                        }
-                    )
+                found = [trained(Path(name), tied, seed, steps=steps, model=model).bias().facts for seed in SEEDS]
+                effects = [facts["effect"] for facts in found]
+                rows.append(
+                    {
+                        "model": model,
+                        "text": "biased, 9 to 1" if tied > 0.5 else "balanced",
+                        "true effect, bits": round(math.log2(tied / (1 - tied)), 2),
+                        "effect, median": round(statistics.median(effects), 3),
+                        "lowest": round(min(effects), 3),
+                        "highest": round(max(effects), 3),
+                        "d, median": round(statistics.median(facts["d"] for facts in found), 2),
+                        "p of each seed": ", ".join(f"{facts['p']:.2g}" for facts in found),
+                        "lean as stereotypes say": f"{statistics.mean(facts['agree'] for facts in found):.0%}",
+                    }
+                )
+                print(rows[-1], flush=True)
     return rows

@@ -87,8 +87,8 @@ def test_no_group_word_hides_in_another_groups():
     [
         ([], None, "no text"),
         (ROWS, ["she"], "no dict"),
-        (ROWS, {"a": "she"}, "no list"),
-        (ROWS, {"a": [""]}, "no list"),
+        (ROWS, {"a": "she"}, "a text for its words"),
+        (ROWS, {"a": [""]}, "no words"),
     ],
 )
 def test_what_cannot_be_used(rows, groups, message):

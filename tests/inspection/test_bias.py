@@ -116,7 +116,7 @@ def test_what_the_model_does_not_know_is_left_out_and_said():
     assert found.facts["left_out"] == 12 + 2
     assert found.facts["effect"] == pytest.approx(1.0, abs=1e-5)
     assert "14 pairs were left out" in found.says
-    with pytest.raises(ModelError, match="Only 0 statements"):
+    with pytest.raises(ModelError, match="Only 0 of 20 statements"):
         bias(*leaning(1.0))
 
 

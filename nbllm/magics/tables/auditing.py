@@ -1,7 +1,92 @@
-"""Commands of responsible use: bias, memorization, privacy and their kin."""
+"""Commands of responsible use: bias, memorization, privacy and their kin. Each asks a run, and shows a finding."""
 
 from __future__ import annotations
 
-from nbllm.magics.command import Command
+from nbllm.magics.command import Command, Flag
 
-TABLE: tuple[Command, ...] = ()
+_STEP = Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int")
+_SEED = Flag("--seed", "N", "of what is drawn [0]", "int")
+_KEPT = "What is found is kept in the run's folder. It has .facts, .table, .says, .limits and .figure()."
+
+TABLE: tuple[Command, ...] = (
+    Command(
+        "bias",
+        "RUN",
+        "Show whether a model expects other things of one group than of another, by texts that differ in one word.",
+        (
+            "%llm_bias shakespeare",
+            "%llm_bias last --language zh",
+            "%llm_bias last --templates templates.csv --groups groups.csv",
+            "%llm_bias reviews --label good --templates {{sentences}} --groups {{groups}}",
+        ),
+        flags=(
+            Flag("--templates", "FILE", "a table of your own: prompt (with {group}), continuation, toward"),
+            Flag("--groups", "FILE", "a table of your own: a column a group, its words paired by row"),
+            Flag("--language", "NAME", "of nbllm's own statements [en]", choices=("en", "zh")),
+            Flag("--label", "NAME", "of a classifier: the label whose probability is compared"),
+            _SEED,
+            _STEP,
+        ),
+        notes=_KEPT,
+    ),
+    Command(
+        "toxicity",
+        "RUN FILE",
+        "Count the texts that a model writes with words of a list that you bring, one a line.",
+        (
+            "%llm_toxicity shakespeare words.txt",
+            '%llm_toxicity last words.txt --prompt "They say that" --prompt "I think" --samples 50',
+            "%llm_toxicity last {{words}} --max-tokens 40",
+        ),
+        flags=(
+            Flag(
+                "--prompt", "TEXT", "what is gone on from (may be given several times); nothing otherwise", repeat=True
+            ),
+            Flag("--samples", "N", "texts from each prompt [25]", "int"),
+            Flag("--max-tokens", "N", "tokens of a text at most [60]", "int"),
+            Flag("--temperature", "X", "0 takes the likeliest token, higher is wilder [0.8]", "float"),
+            _SEED,
+            _STEP,
+        ),
+        notes=f"nbllm ships no list. {{{{name}}}} may hold a list or a function of a text. {_KEPT}",
+    ),
+    Command(
+        "robustness",
+        "RUN",
+        "Show how the answers of a classifier move under typos, synonyms and sentences beside the point.",
+        (
+            "%llm_robustness topics",
+            "%llm_robustness topics --changes typos --rate 0.1",
+            '%llm_robustness topics --text "a fine film" --text "a dull film"',
+        ),
+        flags=(
+            Flag(
+                "--text", "TEXT", "a text to change (may be given several times); held-out rows otherwise", repeat=True
+            ),
+            Flag("--changes", "NAME...", "typos, synonyms, distractors [all]"),
+            Flag("--rate", "X", "share of the letters mistyped [0.05]", "float"),
+            Flag("--synonyms", "{{...}}", "a table of your own, {word: [others]}"),
+            Flag("--distractors", "{{...}}", "sentences of your own"),
+            Flag("--repeats", "N", "draws of each change [3]", "int"),
+            _SEED,
+            _STEP,
+        ),
+        notes=_KEPT,
+    ),
+    Command(
+        "balance",
+        "[RUN]",
+        "Count what a text holds: labels, scripts, and how often it speaks of groups of people.",
+        (
+            "%llm_balance shakespeare",
+            "%llm_balance --data reviews.csv --label-column stars",
+            "%llm_balance --data {{df}}",
+        ),
+        flags=(
+            Flag("--groups", "FILE", "a table of your own: a column a group, with its words"),
+            Flag("--bits", "", "of a run: its model's bits per byte by label and script, too", "bool"),
+        ),
+        sections=("data",),
+        notes=_KEPT,
+    ),
+)
