@@ -44,7 +44,7 @@ def page(maps: Any) -> str:
     finally:
         widget.close()
     packed = base64.b64encode(gzip.compress(weights, 6, mtime=0)).decode("ascii")
-    told = table(summary(maps), "Each head: its kind, and the pairs it joins most", across=True)
+    told = table(summary(made.sources[0]), "Each head: its kind, and the pairs it joins most", across=True)
     module = module.replace("export default", "const nbllmWidget =")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

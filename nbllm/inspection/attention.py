@@ -140,7 +140,7 @@ def _weights(
         return stacked(kept, dtype).cpu().numpy(), places
     names = check_patterns(module, part)
     names = [names[place] for place in choose_layers(blocks_of(names), layers)]
-    with capture(module, *names, keep=lambda weights: weights[0].to(dtype)) as caught:
+    with capture(module, *names, dtype=dtype, keep=lambda weights: weights[0]) as caught:
         read.run(module)
         calls: list[Tensor | None] = []
         for name in names:

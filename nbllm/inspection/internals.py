@@ -9,6 +9,7 @@ B batch, T tokens, S keys, D width, M units of the MLP, H heads, J key heads, K 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -28,13 +29,15 @@ from nbllm.models.stack import Stack
 
 
 class Call(NamedTuple):
-    """One call of a part: what went in, what came out, and what the parts inside that were asked for gave meanwhile."""
+    """One call of a part: what went in, what came out, what the parts inside that were asked for gave last, and the
+    dtype that is wished."""
 
     part: Any
     x: Any
     given: dict[str, Any]
     output: Any
-    inner: list[Tensor]
+    heard: Mapping[nn.Module, deque[Tensor]]
+    dtype: torch.dtype | None
 
 
 class Internal(NamedTuple):
@@ -112,37 +115,42 @@ def capture(
     """
     wanted = chosen(module, patterns)
     found = Captured(list(wanted))
+    heard: dict[nn.Module, deque[Tensor]] = {need: deque(maxlen=2) for each in wanted.values() for need in each.needs}
     hooks = []
     try:
+        for need, last in heard.items():
+            hooks.append(need.register_forward_hook(_hearing(last)))
         for name, internal in wanted.items():
-            hooks += _listen(internal, found.calls(name), dtype, keep)
+            hook = _reading(internal, heard, found.calls(name), dtype, keep)
+            hooks.append(internal.part.register_forward_hook(hook, with_kwargs=True))
         yield found
     finally:
         for hook in hooks:
             hook.remove()
 
 
-def _listen(
-    internal: Internal, calls: list[Tensor], dtype: torch.dtype | None, keep: Callable[[Tensor], Tensor] | None
-) -> list[Any]:
-    inner: dict[int, Tensor] = {}
+def _hearing(last: deque[Tensor]) -> Any:
+    def hook(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
+        last.append(output.detach())
 
-    def heard(index: int) -> Any:
-        def hook(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
-            inner[index] = output.detach()
+    return hook
 
-        return hook
 
-    def read(part: nn.Module, arguments: tuple[Any, ...], given: dict[str, Any], output: Any) -> None:
+def _reading(
+    internal: Internal,
+    heard: Mapping[nn.Module, deque[Tensor]],
+    calls: list[Tensor],
+    dtype: torch.dtype | None,
+    keep: Callable[[Tensor], Tensor] | None,
+) -> Any:
+    def hook(part: nn.Module, arguments: tuple[Any, ...], given: dict[str, Any], output: Any) -> None:
         with torch.no_grad():
             x = arguments[0] if arguments else None
-            value = internal.read(Call(part, x, given, output, [inner[index] for index in range(len(inner))])).detach()
+            value = internal.read(Call(part, x, given, output, heard, dtype)).detach()
             value = value if keep is None else keep(value)
             calls.append(value if dtype is None else value.to(dtype))
-        inner.clear()
 
-    hooks: list[Any] = [need.register_forward_hook(heard(index)) for index, need in enumerate(internal.needs)]
-    return [*hooks, internal.part.register_forward_hook(read, with_kwargs=True)]
+    return hook
 
 
 def _of_stack(stack: Stack, prefix: str) -> dict[str, Internal]:
@@ -172,11 +180,13 @@ def _of_mixer(mixer: Mixer) -> dict[str, Internal]:
     """Of attention q_BHTK, k_BJSK, v_BJSK and pattern_BHTS; of a recurrent layer its gates and states and of a
     convolution its value and gate, each (B, T, D)."""
     if isinstance(mixer, Attention):
+        # Rotary positions are one part that all layers share; each calls it for its queries, then for its keys.
+        turned = (mixer.query_norm, mixer.key_norm) if mixer.rope is None else (mixer.rope,)
         return {
-            "q": Internal(mixer, _queries, (mixer.query_norm,)),
-            "k": Internal(mixer, lambda call: _keys(call, 0), (mixer.key_norm,)),
+            "q": Internal(mixer, lambda call: _turned(call)[0], turned),
+            "k": Internal(mixer, _keys, turned),
             "v": Internal(mixer, _values, (mixer.value,)),
-            "pattern": Internal(mixer, _pattern, (mixer.query_norm, mixer.key_norm)),
+            "pattern": Internal(mixer, _pattern, turned),
         }
     if isinstance(mixer, CrossAttention):
         return {"q": Internal(mixer, _cross_queries, (mixer.query,)), "pattern": Internal(mixer, _cross_pattern)}
@@ -202,43 +212,39 @@ def _input(call: Call) -> Tensor:
     return call.x
 
 
-def _start(call: Call) -> int:
-    """The place of the first query: a cache has counted these tokens already."""
-    state = call.given.get("state")
-    return 0 if state is None else state.length - call.x.shape[1]
+def _turned(call: Call) -> tuple[Tensor, Tensor]:
+    """q_BHTK and k_BJTK, as the mixer made them a moment ago."""
+    mixer = call.part
+    if mixer.rope is not None:
+        queries, keys = call.heard[mixer.rope]
+        return queries, keys
+    return call.heard[mixer.query_norm][-1].transpose(1, 2), call.heard[mixer.key_norm][-1].transpose(1, 2)
 
 
-def _turned(call: Call, x_BTHK: Tensor) -> Tensor:
-    x_BHTK = x_BTHK.transpose(1, 2)
-    return x_BHTK if call.part.rope is None else call.part.rope(x_BHTK, _start(call))
-
-
-def _queries(call: Call) -> Tensor:
-    return _turned(call, call.inner[0])
-
-
-def _keys(call: Call, index: int) -> Tensor:
+def _keys(call: Call) -> Tensor:
     state = call.given.get("state")
     # A copy: the cache is written on into the same room.
-    return _turned(call, call.inner[index]) if state is None else state.keys[:, :, : state.length].clone()
+    return _turned(call)[1] if state is None else state.keys[:, :, : state.length].clone()
 
 
 def _values(call: Call) -> Tensor:
     state = call.given.get("state")
     if state is not None:
         return state.values[:, :, : state.length].clone()
-    x_BTE = call.inner[0]
+    x_BTE = call.heard[call.part.value][-1]
     return x_BTE.view(*x_BTE.shape[:2], call.part.key_heads, -1).transpose(1, 2)
 
 
 def _pattern(call: Call) -> Tensor:
-    state = call.given.get("state")
-    keys = _turned(call, call.inner[1]) if state is None else state.keys[:, :, : state.length]
-    return call.part.weights(_turned(call, call.inner[0]), keys, call.given.get("real_BT"), call.given.get("mask"))
+    queries, keys = _turned(call)
+    state, real, mask = (call.given.get(name) for name in ("state", "real_BT", "mask"))
+    if state is not None:
+        keys = state.keys[:, :, : state.length]
+    return call.part.weights(queries, keys, real, mask, dtype=call.dtype)
 
 
 def _cross_queries(call: Call) -> Tensor:
-    x_BTE = call.inner[0]
+    x_BTE = call.heard[call.part.query][-1]
     return x_BTE.view(*x_BTE.shape[:2], call.part.heads, -1).transpose(1, 2)
 
 
