@@ -82,13 +82,11 @@ def _measured(
 
 
 def _paragraphs(data: DataConfig, base: Path, cache: Path | None) -> Iterator[dict[str, str]]:
-    """A text by its paragraphs: a book is one document, and speaks of many things. Long ones are cut at line ends."""
+    """A text by its paragraphs: a book is one document, and speaks of many things. A long one goes by its lines."""
     for record in sources.read_records(data, base, cache):
         for paragraph in re.split(r"\n[^\S\n]*\n", record.text):
-            while len(paragraph) > _LONGEST and (cut := paragraph.find("\n", _LONGEST)) > 0:
-                yield {"text": paragraph[:cut]}
-                paragraph = paragraph[cut + 1 :]
-            yield {"text": paragraph}
+            for part in [paragraph] if len(paragraph) <= _LONGEST else paragraph.split("\n"):
+                yield {"text": part}
 
 
 def _roles(data: DataConfig, base: Path) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
-"""The model card: README.md beside an exported model. What it learned from, how, how well, and what it is not for."""
+"""The model card: README.md beside an exported model. What it learned from, how, how well, what it is for
+and what was found about it."""
 
 from __future__ import annotations
 
-import html
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from nbllm.config import goal_of
+from nbllm.handles import card_use
+from nbllm.handles.markdown import code, plain, table
 from nbllm.handles.readable import heading, number
 from nbllm.handles.record import Record
+from nbllm.inspection.finding import kept
 from nbllm.models.huggingface.classes import auto_class
 from nbllm.registry import VIEWS
 from nbllm.store.files import read_json, write_text
@@ -42,7 +45,7 @@ def write_card(model: Model, architecture: str, reason: str, folder: Path, licen
         f"# {_title(model)}",
         _what(model, architecture, reason),
         "## How to use it",
-        _code("python", _usage(model, architecture)),
+        code("python", _usage(model, architecture)),
         "## What it learned from",
         _data(model, license),
         "## How it was trained",
@@ -53,7 +56,9 @@ def write_card(model: Model, architecture: str, reason: str, folder: Path, licen
         "## Limits",
         _limits(model),
         "## Intended use",
-        "To be written by whoever publishes it: what it is for, who may use it, and what it must not be used for.",
+        card_use.intended(model),
+        "## Responsible use: what was found",
+        card_use.found(model, kept(model.folder), folder),
     ]
     write_text(folder / "README.md", "\n\n".join(parts) + "\n")
 
@@ -77,23 +82,23 @@ def _front(model: Model, architecture: str, license: str | None) -> str:
 
 
 def _title(model: Model) -> str:
-    return _plain(model.folder.name)
+    return plain(model.folder.name)
 
 
 def _what(model: Model, architecture: str, reason: str) -> str:
     count = sum(p.numel() for p in model.module.parameters())
     head = goal_of(model.config.objective).head
-    does, learned = _DOES.get(head, "was trained on text"), _plain(model.config.objective.kind)
+    does, learned = _DOES.get(head, "was trained on text"), plain(model.config.objective.kind)
     lines = [
         f"A small language model of {count:,} parameters that {does}.",
         f"nbllm trained it, {model.step:,} steps of {learned}.",
     ]
     if model.config.init_from:
-        lines.append(f"It began with the weights of {_plain(str(model.config.init_from))}.")
+        lines.append(f"It began with the weights of {plain(str(model.config.init_from))}.")
     if architecture:
         lines.append(f"It is a `{architecture}` of transformers.")
     else:
-        lines.append(f"{_plain(reason)} Its weights lie here under nbllm's own names.")
+        lines.append(f"{plain(reason)} Its weights lie here under nbllm's own names.")
     return " ".join(lines)
 
 
@@ -124,17 +129,17 @@ def _data(model: Model, license: str | None) -> str:
         "fingerprint": report.get("fingerprint"),
         "licence of the text": "fill in",
     }
-    return _table(("what", "value"), [(name, _shown(value)) for name, value in rows.items() if value is not None])
+    return table(("what", "value"), [(name, _shown(value)) for name, value in rows.items() if value is not None])
 
 
 def _training(model: Model) -> str:
     environment = read_json(model.folder / "environment.json", {}) or {}
     versions = environment.get("versions", {})
     told = ", ".join(f"{name} {versions[name]}" for name in ("nbllm", "torch", "transformers") if name in versions)
-    lines = [f"With {_plain(told)}." if told else "", f"On {_plain(str(environment.get('device', '')))}."]
+    lines = [f"With {plain(told)}." if told else "", f"On {plain(str(environment.get('device', '')))}."]
     about = " ".join(line for line in lines if not line.endswith("On ."))
     body = (
-        f"<details><summary>The whole configuration</summary>\n\n{_code('yaml', model.config.to_yaml())}\n\n</details>"
+        f"<details><summary>The whole configuration</summary>\n\n{code('yaml', model.config.to_yaml())}\n\n</details>"
     )
     return f"{about.strip()}\n\n{body}".strip()
 
@@ -143,15 +148,15 @@ def _results(record: Record | None) -> str:
     """The measurements on held-out text: the best, and the last."""
     if record is None or not record.metrics.evaluation.steps:
         return "Nothing was measured on held-out text by nbllm."
-    table, best = record.metrics.evaluation, record.best
-    names = [name for name in table.columns if name not in _NOT_METRICS]
+    measured, best = record.metrics.evaluation, record.best
+    names = [name for name in measured.columns if name not in _NOT_METRICS]
     columns = {"last": -1}
     if best is not None:
-        columns = {"best": table.steps.index(best[0]), **columns}
+        columns = {"best": measured.steps.index(best[0]), **columns}
     known = {name: _ALIKE.get(name, name) for name in names}
-    rows = [(heading(known[n]), *(number(table.columns[n][i], known[n]) for i in columns.values())) for n in names]
-    steps = ("step", *(f"{table.steps[i]:,}" for i in columns.values()))
-    return "On text that it was not trained on:\n\n" + _table(("measure", *columns), [steps, *rows])
+    rows = [(heading(known[n]), *(number(measured.columns[n][i], known[n]) for i in columns.values())) for n in names]
+    steps = ("step", *(f"{measured.steps[i]:,}" for i in columns.values()))
+    return "On text that it was not trained on:\n\n" + table(("measure", *columns), [steps, *rows])
 
 
 def _limits(model: Model) -> str:
@@ -174,22 +179,5 @@ def _record(model: Model) -> Record | None:
     return record if record.metrics.train.steps else None
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [" | ".join(header), " | ".join("---" for _ in header), *(" | ".join(row) for row in rows)]
-    return "\n".join(f"| {line} |" for line in lines)
-
-
 def _shown(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else _plain(str(value))
-
-
-def _plain(text: str) -> str:
-    """Text that stands as it is in Markdown: no tags, no marks, on one line."""
-    return re.sub(r"([\\`*_\[\]|#])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
-
-
-def _code(language: str, text: str) -> str:
-    """A block of code; its fence is longer than any in the text."""
-    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
-    fence = "`" * (longest + 1)
-    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+    return f"{value:,}" if isinstance(value, int) else plain(str(value))

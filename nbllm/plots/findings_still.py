@@ -4,6 +4,7 @@ page's own, so that it stands on light and on dark."""
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from nbllm.plots import overlay
 from nbllm.plots.findings import deep, rows
 from nbllm.plots.fonts import clip
 from nbllm.plots.maps import apart, width
-from nbllm.plots.palette import QUIET
+from nbllm.plots.palette import INK, PAPER, QUIET
 
 if TYPE_CHECKING:
     from nbllm.inspection.finding import Diagram, Finding, Series
@@ -24,12 +25,18 @@ _MOST_ROWS = 40
 _LONGEST = 44
 
 
-def svg(finding: Finding) -> str:
-    """The diagram as an inline SVG; empty where there is none."""
+def svg(finding: Finding, alone: bool = False) -> str:
+    """The diagram as an inline SVG; empty where there is none. A file that stands `alone` brings ink and paper."""
     diagram = finding.diagram
     if diagram is None or not any(len(series.values) for series in diagram.series):
         return ""
-    return _lines(finding, diagram) if diagram.form == "lines" else _across(finding, diagram)
+    drawn = _lines(finding, diagram) if diagram.form == "lines" else _across(finding, diagram)
+    if not alone:
+        return drawn
+    start, _, rest = drawn.partition(">")
+    named = start.replace("<svg ", f'<svg xmlns="http://www.w3.org/2000/svg" color="{INK}" ', 1)
+    whole = f'{named}><rect width="100%" height="100%" fill="{PAPER}"/>{rest}'
+    return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", "", whole)  # XML knows no such characters
 
 
 def _lines(finding: Finding, diagram: Diagram) -> str:

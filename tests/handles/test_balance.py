@@ -24,11 +24,11 @@ def test_a_table_with_labels_from_a_file_and_from_the_notebook(tmp_path):
 
 def test_a_text_is_counted_by_its_paragraphs(tmp_path):
     path = tmp_path / "book.txt"
-    path.write_text("She left.\n\nHe came.\nHe went.\n \nIt rained.\n" + "line\n" * 2000, encoding="utf-8")
+    path.write_text("She left.\n\nHe came.\nHe went.\n \n" + "A line.\n" * 500, encoding="utf-8")
     found = nbllm.balance(path)
     assert found.table.loc["women", "documents"] == 1
     assert found.table.loc["men", ["documents", "mentions"]].tolist() == [1, 2]
-    assert 5 <= found.facts["documents"] <= 10
+    assert found.facts["documents"] == 2 + 500
     assert "paragraphs" in found.says
     assert nbllm.balance(["She left.", "He came."]).facts["documents"] == 2
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import huggingface_hub
 import pandas as pd
@@ -280,6 +281,30 @@ def test_the_card_of_a_run(tmp_path: Path) -> None:
     assert "# license: fill in" in export(run.load(), tmp_path / "other").folder.joinpath("README.md").read_text(
         "utf-8"
     )
+
+
+def test_the_card_holds_what_was_found(tmp_path: Path) -> None:
+    table = pd.DataFrame({"text": ["good day", "bad day"] * 30, "label": ["<b>x</b>", "y"] * 30})
+    run = nbllm.train(
+        "looked-into", data=table, model="lstm", objective="classification", size="tiny", steps=4, runner="inline"
+    )
+    bare = run.export(tmp_path / "bare").joinpath("README.md").read_text("utf-8")
+    assert "Not looked into: balance (`run.balance()`), bias (`model.bias()`), robustness" in bare
+    assert "toxicity" not in bare  # it does not write
+    model = run.load()
+    found = [run.balance(), model.robustness(changes="typos")]
+    folder = run.export(tmp_path / "out")
+    card = (folder / "README.md").read_text("utf-8")
+    for finding in found:
+        assert f"### {finding.title}" in card
+        assert f"![{finding.title}]({finding.kind}.svg)" in card
+        assert f"*What this does not show.* {finding.limits}" in card
+        xml = ElementTree.parse(folder / f"{finding.kind}.svg").getroot()
+        assert xml.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "| &lt;b&gt;x&lt;/b&gt; | label | 30 | 0.5 |" in card
+    assert "<b>x" not in card.split("</details>")[1]
+    assert "Not looked into: bias (`model.bias()`)." in card
+    assert "Decisions about people" in card
 
 
 class _Hub:
