@@ -92,6 +92,15 @@ class Looking(Opened):
             found.run(self.module)
         return found.labels
 
+    def embed(self, texts: str | Sequence[str]) -> Any:
+        """A vector a text, float32 (texts, width) of length 1: the mean over its tokens of what the last layer has. The
+        product of two is their likeness, which tells meaning only where the model was trained for it, as `minilm`."""
+        from nbllm.inspection.sentences import embed
+
+        self._check_open()
+        with self._threads():
+            return embed(self.module, self.objective, [texts] if isinstance(texts, str) else list(texts))
+
     def predictions(self, text: str, top: int = 10, *, layers: bool = False, source: str | None = None) -> Predictions:
         """What the model expected at each place of the text: probability, rank and surprise of the true token, and the
         `top` likeliest. It shows itself as a strip of tokens. An encoder sees each token hidden in turn; an

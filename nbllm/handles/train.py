@@ -120,7 +120,7 @@ def load(
     name: str | Path, step: int | None = None, *, allow_download: bool = False, objective: str | None = None
 ) -> Model:
     """The model of a run, by name or folder, from its latest checkpoint or the one at `step`; of an exported folder; or
-    of Hugging Face, as hf:NAME_OR_PATH.
+    of Hugging Face, as hf:NAME_OR_PATH. `minilm` is a sentence encoder that pip brings with its weights.
 
     A model of the hub that is not on this machine is fetched where `allow_download` says so. `objective` says what a
     Hugging Face model is used for, where its class does not: clm, mlm, seq2seq or classification.
@@ -132,6 +132,8 @@ def load(
         return Model.from_folder(folder.absolute())
     if (folder / "config.json").is_file() and not (folder / "config.yaml").is_file():
         return Model.from_hugging_face(f"hf:{folder}", objective=objective)
+    if str(name) in source.PACKAGED and str(name) not in [each.name for each in list_runs()]:
+        return Model.from_hugging_face(f"hf:{name}", objective=objective)
     return attach(name).load(step)
 
 

@@ -49,6 +49,10 @@ class Reading:
                 module(tokens_BT, inputs_BT=target_BT)
             else:
                 module(tokens_BT, target_BT)
+        elif isinstance(module, ShowsAttention) and not isinstance(module, WritesTarget):
+            given: Any = module  # the library's own model, for one without a head has nothing else to call
+            segments_BT = None if self.segments is None else torch.tensor([self.segments], device=device)
+            given.model(**given.framed(tokens_BT, None, segments_BT))
         elif self.segments is not None:
             segments_BT = torch.tensor([self.segments], device=device)
             module(tokens_BT, torch.ones_like(tokens_BT, dtype=torch.bool), segments_BT)

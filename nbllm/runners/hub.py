@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -177,7 +178,8 @@ def open_model(name: str, allow_download: bool = False, learns: str | None = Non
     from nbllm.objectives.make import make
 
     settings = source.read_settings(name, Path.cwd(), allow_download)
-    objective = learns or source.objective_of(settings, name)
+    headless = learns is None and source.headless(settings)
+    objective = learns or ("mlm" if headless else source.objective_of(settings, name))
     given: dict[str, Any] = {"init_from": name, "objective.kind": objective, "data.allow_download": allow_download}
     if objective == "classification":
         labels = source.labels_of(settings)
@@ -189,5 +191,6 @@ def open_model(name: str, allow_download: bool = False, learns: str | None = Non
     config = resolve([("model", brought), ("call", given)])
     place = source.locate(name, Path.cwd(), allow_download)
     goal = make(config, adopt(read_tokenizer(place)))
-    module, _ = load(place, wanted(config, goal))
+    asked = wanted(config, goal)
+    module, _ = load(place, replace(asked, head="none") if headless else asked)
     return config, module, goal

