@@ -85,6 +85,15 @@ export function freshId(stem) {
   return `nbllm-${stem}-${lastId}-${Math.random().toString(36).slice(2, 7)}`;
 }
 
+// Keys that are pressed in here are not the notebook's: in its command mode an arrow would leave a slider for another
+// cell, and a letter could delete one. Shortcuts with Ctrl or the like, and Shift with Enter, stay the page's.
+export function keepKeys(root, signal) {
+  root.addEventListener("keydown", (event) => {
+    const theirs = event.ctrlKey || event.metaKey || event.altKey || (event.shiftKey && event.key === "Enter");
+    if (!theirs) event.stopPropagation();
+  }, { signal });
+}
+
 // A labelled slider: onchange(value) at every move.
 export function slider(label, least, most, step, value, onchange, show = String) {
   const input = el("input", { type: "range", min: least, max: most, step, "aria-label": label });

@@ -2,7 +2,7 @@
 // measured of every head, steps of a training and two of them side by side. The weights lie in the page: all of it works
 // while the kernel is busy or gone.
 import { palette } from "./chart.js";
-import { choice, count, el, freshId, say, slider } from "./dom.js";
+import { choice, clip, count, el, freshId, keepKeys, say, slider } from "./dom.js";
 import { headTable, pictures, widthOf } from "./explorer-heads.js";
 import { heat, holding, wholeOf, zoomed } from "./explorer-heat.js";
 import { lines } from "./explorer-lines.js";
@@ -11,6 +11,7 @@ import { difference, largest, mapsOf, SCALES, shading, shown, strongest, stronge
 const VIEWS = { heatmap: "Heatmap", lines: "Lines", pairs: "Strongest pairs", heads: "Heads" };
 const HOW = { off: "one", side: "side by side", difference: "difference" };
 const PAIRS = 60;
+const LETTERS_TOLD = 48; // of a token in a sentence or a table
 const TELLS = 5; // strongest tokens that are read out
 const BEAT = 350; // ms a step when played
 
@@ -19,7 +20,7 @@ function render({ model, el: root, signal: given }) {
   const signal = controller.signal;
   given?.addEventListener("abort", () => controller.abort());
   root.classList.add("nbllm-panel", "nbllm-explorer");
-  root.setAttribute("data-lm-suppress-shortcuts", "true"); // arrow keys move the cursor here, not the notebook's cell
+  keepKeys(root, signal);
 
   const store = mapsOf(model, () => later());
   let chosen = { ...model.get("view") };
@@ -121,7 +122,7 @@ function render({ model, el: root, signal: given }) {
   }
 
   // The sentence about the cell or the token, read out by a screen reader; tokens are kept apart from each other.
-  const token = (tokens, i) => el("bdi", { class: "nbllm-token" }, shown(tokens[i] ?? ""));
+  const token = (tokens, i) => el("bdi", { class: "nbllm-token" }, clip(shown(tokens[i] ?? ""), LETTERS_TOLD));
   const weight = (v, signed) => (signed && v > 0 ? "+" : "") + (Math.abs(v) >= 0.0005 || v === 0 ? v.toFixed(3) : v.toExponential(1)).replace("-", "−");
   function sentence(r, c) {
     const { map, beside, source, tokens } = current;
@@ -272,7 +273,7 @@ function render({ model, el: root, signal: given }) {
     const found = strongest(map, PAIRS), two = beside && alike(map, beside);
     const rows = found.map(([r, c, v]) => el("tr", { class: "nbllm-row-link", onclick: () => open(r, c) },
       el("th", { scope: "row" }, el("button", { type: "button", class: "nbllm-link", onclick: (event) => { event.stopPropagation(); open(r, c); } }, token(tokens.queries, r))),
-      el("td", {}, token(tokens.keys, c)), el("td", {}, weight(v, map.signed)), ...(two ? [el("td", {}, weight(valueAt(beside, r, c)))] : []), el("td", { class: "nbllm-quiet" }, `${count(r)} → ${count(c)}`)));
+      el("td", {}, token(tokens.keys, c)), el("td", {}, weight(v, map.signed)), ...(two ? [el("td", {}, weight(valueAt(beside, r, c)))] : []), el("td", { class: "nbllm-quiet nbllm-number" }, `${count(r)} → ${count(c)}`)));
     const caption = `The ${found.length} strongest pairs of ${name(source, m)}${map.signed ? ": what changed most" : ""}`;
     pairsBox.replaceChildren(el("table", { class: "nbllm-table nbllm-narrow" }, el("caption", {}, caption),
       el("thead", {}, el("tr", {}, ...["token", "looks at", map.signed ? "change" : "weight", ...(two ? ["beside"] : []), "places"].map((text) => el("th", { scope: "col" }, text)))), el("tbody", {}, ...rows)));

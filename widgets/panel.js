@@ -4,7 +4,7 @@ import { lossTab } from "./loss.js";
 import { attentionTab } from "./attention.js";
 import { dataTab, logTab, networkTab, samplesTab } from "./sheets.js";
 import { chart, palette } from "./chart.js";
-import { el, freshId, say } from "./dom.js";
+import { el, freshId, keepKeys, say } from "./dom.js";
 
 const TABS = { loss: "Loss", samples: "Samples", attention: "Attention", network: "Network", data: "Data", log: "Log" };
 const SIGN = 20000; // ms between signs of life
@@ -14,6 +14,7 @@ function render({ model, el: root, signal: given }) {
   const signal = controller.signal;
   given?.addEventListener("abort", () => controller.abort());
   root.classList.add("nbllm-panel", "nbllm-live");
+  keepKeys(root, signal);
 
   // What the person chose stands here at once and in the trait, which a reloaded page brings back.
   let chosen = { ...model.get("view") };

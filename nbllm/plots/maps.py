@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nbllm.plots.fonts import clip
 from nbllm.plots.palette import INK, WEIGHTS
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 
+# Control and bidirectional characters, as in widgets/explorer-store.js. With a control character no picture is made.
+_UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff\ufff9-\ufffb]"
+)
+_LETTERS = 18  # of a label beside a row or under a column
 _NAMED = 40_000  # cells up to which each has its hover written out
 
 
@@ -61,9 +68,11 @@ def heatmap(
     )
     own = {"showgrid": False}
     long = "x" in cells
-    figure.update_xaxes(title="token" if units else "attended token", **(own if long else _ticks(tokens)))
+    figure.update_xaxes(
+        title={"text": "token" if units else "attended token", "standoff": 10}, **(own if long else _ticks(tokens))
+    )
     figure.update_yaxes(
-        title="unit" if units else "attending token",
+        title={"text": "unit" if units else "attending token", "standoff": 10},
         autorange="reversed",
         **(own if units or long else _ticks(names)),
     )
@@ -71,13 +80,15 @@ def heatmap(
 
 
 def _ticks(tokens: Sequence[str]) -> dict[str, Any]:
-    labels = [escape(visible(token)) for token in tokens]
-    return {"tickmode": "array", "tickvals": list(range(len(labels))), "ticktext": labels, "showgrid": False}
+    labels = [escape(clip(visible(token), _LETTERS)) for token in tokens]
+    ticks = {"tickmode": "array", "tickvals": list(range(len(labels))), "ticktext": labels}
+    return {**ticks, "showgrid": False, "automargin": True}
 
 
 def visible(token: str) -> str:
-    """The token with its white space to be seen."""
-    return token.replace("\n", "↵").replace("\t", "⇥").replace(" ", "␣") or "∅"
+    """The token with its white space to be seen, and what would be out of sight or turn the text around written out."""
+    spaced = token.replace("\n", "↵").replace("\t", "⇥").replace(" ", "␣")
+    return _UNSEEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", spaced) or "∅"
 
 
 def escape(text: str) -> str:

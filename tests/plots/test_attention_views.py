@@ -52,6 +52,16 @@ def test_tokens_are_text_in_both_figures() -> None:
     assert "\u2068שלום\u2069" in found.lines().data[-1].text  # a right-to-left token does not turn its neighbours
 
 
+def test_what_is_out_of_sight_is_written_out() -> None:
+    found = maps(["\x1b[31m", "\u202ea", "\ud800", "family👨‍👩‍👧"])
+    said = found.figure().data[0].customdata
+    assert said[0][0] == "⟨U+001B⟩[31m → ⟨U+001B⟩[31m"
+    assert said[1][1] == "⟨U+202E⟩a → ⟨U+202E⟩a"
+    assert said[2][2] == "⟨U+D800⟩ → ⟨U+D800⟩"
+    assert said[3][3] == "family👨‍👩‍👧 → family👨‍👩‍👧"
+    found.model_view().to_json()
+
+
 def test_a_long_text_is_pooled_and_keeps_its_single_strong_pair() -> None:
     weights = np.full((1, 1, 600, 600), 1e-3, dtype=np.float32)
     weights[0, 0, 333, 77] = 0.5
