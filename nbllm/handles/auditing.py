@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nbllm.errors import ModelError
 from nbllm.handles.opened import Opened
+from nbllm.store.files import read_json
 from nbllm.store.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -118,6 +120,63 @@ class Auditing(Opened):
     def _at(self) -> int | None:
         """The step of the checkpoint; None of what is no checkpoint of a run."""
         return self.step or None
+
+    def memorization(
+        self,
+        *,
+        prefixes: int = 400,
+        prefix_tokens: int | None = None,
+        tokens: int | None = None,
+        seed: int = 0,
+    ) -> Finding:
+        """How much of the training text the model gives back word for word (Carlini et al. 2023), against the same
+        measure on the held-out text, so that common phrases do not count; the longest copy, examples, and what stands
+        in the corpus more than once.
+
+        `prefixes` stretches of either text are looked at: the model reads `prefix_tokens` of each (half of the context,
+        at most 50) and is to give back the next `tokens` (as many as fit, at most 50). DataError where the folder
+        holds no running text that the model learned from.
+        """
+        from nbllm.inspection.memorization import memorization
+        from nbllm.runners.texts import texts
+
+        self._check_open()
+        found = texts(RunFolder(self.folder), self.config)
+        with self._threads():
+            return self._kept(
+                memorization(
+                    self.module, self.objective, found.train, found.held, prefixes=prefixes,
+                    prefix_tokens=prefix_tokens, tokens=tokens, seed=seed, epochs=self._epochs(), whole=found.whole,
+                    about=self.folder.name, step=self.step or None,
+                )
+            )  # fmt: skip
+
+    def exposure(self, *, seed: int = 0) -> Finding:
+        """How far the secrets that `data.canaries` planted in the training text were learned by heart: exposure in bits
+        (Carlini et al. 2019) by how often each was planted, beside controls that never were.
+
+        DataError where the run has no canaries. `seed` draws the other secrets where not all are ranked.
+        """
+        from nbllm.data.canaries import Canaries
+        from nbllm.inspection.exposure import exposure
+
+        self._check_open()
+        canaries = Canaries.open(RunFolder(self.folder).data)
+        with self._threads():
+            found = exposure(
+                self.module, self.objective, canaries, seed=seed, epochs=self._epochs(), about=self.folder.name,
+                step=self.step or None,
+            )  # fmt: skip
+        return self._kept(found)
+
+    def _epochs(self) -> float:
+        """How often the training text was gone over; NaN where that is not known."""
+        report = read_json(RunFolder(self.folder).data / "report.json", {})
+        tokens = report.get("train_tokens") if isinstance(report, dict) else None
+        train = self.config.train
+        if not isinstance(tokens, int) or tokens <= 0:
+            return math.nan
+        return self.step * train.batch_size * train.context / (tokens * self.config.data.use)
 
     def _kept(self, finding: Finding) -> Finding:
         """The same finding, kept in the folder of the run that the model is of, for its card and its report."""

@@ -168,6 +168,14 @@ class Run:
             raise RunError(f"Run '{self.name}' has no checkpoint of step {step}.", f"It has: {have}.")
         return Model.from_checkpoint(self._folder, steps[-1] if step is None else step)
 
+    def memorization(self, step: int | None = None, **settings: Any) -> Finding:
+        """How much of the training text the model gives back word for word. See `Model.memorization`."""
+        return self.load(step).memorization(**settings)
+
+    def exposure(self, step: int | None = None, **settings: Any) -> Finding:
+        """How far planted secrets (`data.canaries`) were learned by heart. See `Model.exposure`."""
+        return self.load(step).exposure(**settings)
+
     def keep(self, finding: Finding) -> Run:
         """Keep a finding in the run's folder, in place of an earlier one of its kind: card and report list it."""
         from nbllm.inspection.finding import keep

@@ -1,7 +1,8 @@
 """Could it be chance: intervals and tests that assume no distribution, from values that were measured once.
 
 Bootstrap: Efron and Tibshirani, An Introduction to the Bootstrap (1993). Permutation tests, and why one is added to
-what was counted: Phipps and Smyth, Permutation p-values should never be zero (2010). Shares: Wilson (1927).
+what was counted: Phipps and Smyth, Permutation p-values should never be zero (2010). Shares: Wilson (1927), Newcombe
+(1998).
 
 N values, D draws.
 """
@@ -66,6 +67,24 @@ def wilson(count: float, total: int, level_z: float = 1.96) -> tuple[float, floa
     return max(0.0, middle - room), min(1.0, middle + room)
 
 
+def difference(first: tuple[int, int], second: tuple[int, int]) -> tuple[float, float]:
+    """The 95 % interval of a difference of two shares (count, total), by Wilson intervals of both (Newcombe 1998)."""
+    (a, n), (b, m) = first, second
+    (low_a, high_a), (low_b, high_b) = wilson(a, n), wilson(b, m)
+    between = a / n - b / m
+    low = between - math.hypot(a / n - low_a, high_b - b / m)
+    high = between + math.hypot(high_a - a / n, b / m - low_b)
+    return low, high
+
+
+def more_often(first: tuple[int, int], second: tuple[int, int]) -> float:
+    """One-sided p that the first share (count, total) is the greater by chance alone (Fisher's exact test)."""
+    (a, n), (b, m) = first, second
+    whole, hits = n + m, a + b
+    logs = [_log_choose(n, k) + _log_choose(m, hits - k) - _log_choose(whole, hits) for k in range(a, min(n, hits) + 1)]
+    return min(1.0, math.fsum(map(math.exp, logs)))
+
+
 def _apart(together: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     """How far the mean of the chosen ones (D, n) lies from that of the others."""
     inside = together[chosen].sum(1)
@@ -75,3 +94,9 @@ def _apart(together: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 
 def _counted(drawn: np.ndarray, observed: float) -> float:
     return float(((drawn >= observed - _ROUNDING).sum() + 1) / (len(drawn) + 1))
+
+
+def _log_choose(n: int, k: int) -> float:
+    if not 0 <= k <= n:
+        return -math.inf
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)

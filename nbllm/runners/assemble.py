@@ -22,11 +22,11 @@ from nbllm.objectives.make import make, recipe
 from nbllm.runners import initial
 from nbllm.runners.corpus import Corpus, open_corpus
 from nbllm.runners.machine import memory_limit
-from nbllm.runners.plan import RECORDS
 from nbllm.runners.reporter import Reporter
 from nbllm.runners.samplers import sampler
+from nbllm.runners.texts import places
 from nbllm.store.files import read_json, write_json, write_text
-from nbllm.store.folder import RunFolder, user_folder
+from nbllm.store.folder import RunFolder
 from nbllm.training.finetune import freeze
 from nbllm.training.loop import Progress, Training
 from nbllm.training.optim import Optimizers
@@ -42,7 +42,7 @@ def prepare(folder: RunFolder, config: RunConfig, reporter: Reporter) -> dict[st
     def progress(message: str, share: float | None) -> None:
         reporter.update(message=message, progress=share)
 
-    base, cache = _places(folder, config)
+    base, cache = places(folder, config)
     initial.fetch(folder, config)
     parent = initial.tokenizer_of(folder)
     report = data_prepare.prepare(config, base, folder.path, cache, progress, recipe(config), parent)
@@ -53,16 +53,6 @@ def prepare(folder: RunFolder, config: RunConfig, reporter: Reporter) -> dict[st
         write_text(folder.config, config.to_yaml())
     reporter.update(message="", progress=None)
     return report
-
-
-def _places(folder: RunFolder, config: RunConfig) -> tuple[Path, Path | None]:
-    """The folder that a relative source starts from (where the run was asked for, or the run's own for its records),
-    and that of the cache."""
-    cache = user_folder("tokens") if config.data.cache else None
-    if config.data.source == RECORDS:
-        return folder.path, cache
-    environment = read_json(folder.environment, {})
-    return Path(environment.get("cwd") or os.getcwd()), cache
 
 
 def assemble(folder: RunFolder, config: RunConfig, device: torch.device, report: dict[str, Any]) -> Training:
@@ -79,7 +69,7 @@ def assemble(folder: RunFolder, config: RunConfig, device: torch.device, report:
     if settings.freeze:
         freeze(module, settings.freeze)
     module = module.to(device)
-    corpus = open_corpus(folder.data, config, objective, *_places(folder, config))
+    corpus = open_corpus(folder.data, config, objective, *places(folder, config))
 
     def batch(step: int) -> Batch:
         return to_device(corpus.batch(step), device)
