@@ -79,11 +79,12 @@ def summary(source: Source) -> pd.DataFrame:
 
 def strongest(weights_QK: np.ndarray, most: int) -> list[tuple[int, int]]:
     """The places (query, key) of the largest weights, the largest first."""
-    flat = np.asarray(weights_QK, dtype=np.float32).reshape(-1)
-    count = min(most, flat.size)
-    places = np.argpartition(-flat, count - 1)[:count]
-    places = places[np.lexsort((places, -flat[places]))]
-    return [(int(p) // weights_QK.shape[1], int(p) % weights_QK.shape[1]) for p in places if flat[p] > 0]
+    weights_QK = np.asarray(weights_QK, dtype=np.float32)
+    rows = np.sort(np.argsort(-weights_QK.max(1), kind="stable")[:most])  # the largest lie in so many rows at most
+    flat = weights_QK[rows].reshape(-1)
+    places = np.argsort(-flat, kind="stable")[:most]
+    columns = weights_QK.shape[1]
+    return [(int(rows[place // columns]), int(place % columns)) for place in places if flat[place] > 0]
 
 
 def _size(maps: AttentionMaps) -> str:

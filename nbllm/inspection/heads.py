@@ -42,11 +42,12 @@ def heads(maps: AttentionMaps, least: float = LEAST) -> pd.DataFrame:
     weights = maps.weights
     layers, count = weights.shape[:2]
     rows = []
-    masks = key_masks(maps)
+    masks = {name: (mask.astype(np.float32), int(mask.any(1).sum())) for name, mask in key_masks(maps).items()}
+    away_QK = None if maps.part == "cross" else _away(maps)
     for layer in range(layers):
         for head in range(count):
-            weights_QK = weights[layer, head].astype(np.float32)
-            scores = {name: _share(weights_QK, mask) for name, mask in masks.items()}
+            weights_QK = np.ascontiguousarray(weights[layer, head], dtype=np.float32)
+            scores = {name: _share(weights_QK, *mask) for name, mask in masks.items()}
             known = {name: score for name, score in scores.items() if not np.isnan(score)}
             best = max(known, key=lambda name: known[name]) if known else ""
             score = known.get(best, np.nan)
@@ -58,7 +59,7 @@ def heads(maps: AttentionMaps, least: float = LEAST) -> pd.DataFrame:
                     "score": score,
                     **scores,
                     "entropy": float(entropy(weights_QK).mean()),
-                    "distance": _distance(maps, weights_QK),
+                    "distance": np.nan if away_QK is None else float(np.vdot(weights_QK, away_QK)) / len(weights_QK),
                 }
             )
     order = [*KINDS.values(), MIXED]
@@ -125,19 +126,14 @@ def rollout(maps: AttentionMaps, residual: float = 0.5) -> AttentionMaps:
     return replaced(maps, found, part="rollout")
 
 
-def _share(weights_QK: np.ndarray, keys_QK: np.ndarray) -> float:
-    """The weight on these keys, a mean over the queries that have any; NaN where none has."""
-    asked_Q = keys_QK.any(1)
-    if not asked_Q.any():
-        return float("nan")
-    return float((weights_QK * keys_QK).sum(1)[asked_Q].mean())
+def _share(weights_QK: np.ndarray, keys_QK: np.ndarray, asked: int) -> float:
+    """The weight on these keys, a mean over the queries that have any (`asked`); NaN where none has."""
+    return float(np.vdot(weights_QK, keys_QK)) / asked if asked else float("nan")
 
 
-def _distance(maps: AttentionMaps, weights_QK: np.ndarray) -> float:
-    if maps.part == "cross":
-        return float("nan")
-    places = np.asarray(squares(maps))[:, None] - np.arange(weights_QK.shape[1])[None, :]
-    return float((weights_QK * np.abs(places)).sum(1).mean())
+def _away(maps: AttentionMaps) -> np.ndarray:
+    """Tokens between each query and each key, float32 (Q, K)."""
+    return np.abs(np.asarray(squares(maps))[:, None] - np.arange(maps.weights.shape[3])[None, :]).astype(np.float32)
 
 
 def _ids(maps: AttentionMaps) -> np.ndarray:
