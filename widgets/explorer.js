@@ -25,7 +25,7 @@ function render({ model, el: root, signal: given }) {
   const store = mapsOf(model, () => later());
   let chosen = { ...model.get("view") };
   let cursor = null, focus = null, window_ = null; // the cell, the token of the lines, and what of the map is seen
-  let colours = null, playing = null;
+  let colours = null, playing = null, lastMap = "heatmap"; // which view of a map was seen last
   const changed = (news) => {
     chosen = { ...chosen, ...news };
     model.set("view", chosen);
@@ -96,7 +96,7 @@ function render({ model, el: root, signal: given }) {
   const heats = [0, 1].map((i) => heat({ oncursor: (cell, pointed) => move(cell, pointed, i), onwindow: look, describedby: readId }));
   const links = [0, 1].map(() => lines({ onfocus: (found) => { focus = found; drawMap(); tell(); }, onscroll: (top) => links.forEach((each) => each.scroll(top)), describedby: readId }));
   const pairsBox = el("div", { class: "nbllm-sheet", tabindex: "0", role: "region", "aria-label": "strongest pairs" });
-  const heads = headTable({ choose: (m) => changed({ map: m }), sort: (i) => changed({ sort: chosen.sort[0] === i ? [i, !chosen.sort[1]] : [i, i > 1] }) });
+  const heads = headTable({ choose: (m) => { changed({ map: m, show: lastMap }); tabs[keys.indexOf(lastMap)].focus({ preventScroll: true }); }, sort: (i) => changed({ sort: chosen.sort[0] === i ? [i, !chosen.sort[1]] : [i, i > 1] }) });
   const legend = el("canvas", { class: "nbllm-legend", role: "img" });
   const stage = el("div", { class: "nbllm-stage" });
   const body = el("div", { role: "tabpanel", id: bodyId }, heading, stage, legend, read);
@@ -298,6 +298,7 @@ function render({ model, el: root, signal: given }) {
     if (signal.aborted || !sources().length || !root.isConnected) return;
     colours = coloursOf(root);
     compute();
+    if (chosen.show === "heatmap" || chosen.show === "lines") lastMap = chosen.show;
     const { source, m, s, t, at } = current;
     const all = sources();
     say(title, "");

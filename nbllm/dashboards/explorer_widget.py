@@ -34,6 +34,7 @@ ABOUT = {
 _VIEW = {
     "show": "heatmap", "map": 0, "a": [0, None], "b": None, "how": "off", "scale": "whole", "sort": [1, False],
 }  # fmt: skip
+_BATCH = 25  # steps measured before the page is told
 _LONG = 128  # tokens from which weights are small, and their colours are spread
 
 
@@ -67,7 +68,8 @@ class Widget(anywidget.AnyWidget):
         self._gone = False
         self._begin = sources[0].clearest
         parts = self._first_parts()
-        frames, at = [], 0
+        frames: list[dict[str, Any]] = []
+        at = 0
         for key, halves in parts:
             frames.append({"key": key, "at": at, "count": halves.size})
             at += halves.nbytes
@@ -81,8 +83,9 @@ class Widget(anywidget.AnyWidget):
             view={**_VIEW, "map": self._begin, "scale": "root" if long else "whole", **view},
         )
         self.on_msg(self._hear)
-        # Behind the scenes large maps are measured, and checkpoints asked that nobody wished for yet.
-        self._behind = [f"{s}:{len(each.steps) - 1}:measures" for s, each in enumerate(sources) if each.large]
+        # Behind the scenes heads are measured, and checkpoints asked that nobody wished for yet.
+        noted = [frame["key"].rpartition(":")[0] for frame in frames if frame["key"].endswith((":all", ":thumbs"))]
+        self._behind = [f"{step}:measures" for step in noted if step not in self._measured]
         self._behind += [
             f"{s}:{t}:all"
             for s, each in enumerate(sources)
@@ -137,10 +140,7 @@ class Widget(anywidget.AnyWidget):
             source = self._sources[s]
             count = max(0, min(len(source.steps) - 1, room // len(quick) // max(1, self._size(source))))
             places = np.linspace(0, len(source.steps) - 2, count).round().astype(int).tolist()
-            for t in dict.fromkeys(places):
-                maps = source.read(t)
-                self._note(s, t, maps)
-                parts.append((f"{s}:{t}:all", source.stacked(maps)))
+            parts += [(f"{s}:{t}:all", source.stacked(source.read(t))) for t in dict.fromkeys(places)]
         return parts
 
     def _note(self, s: int, t: int, maps: AttentionMaps) -> None:
@@ -189,6 +189,7 @@ class Widget(anywidget.AnyWidget):
                 self._filler.start()
 
     def _fill(self) -> None:
+        fresh = 0  # steps measured that the page does not know of
         while not self._gone:
             with self._news:
                 if not self._wishes and not self._behind:
@@ -203,7 +204,10 @@ class Widget(anywidget.AnyWidget):
                 maps = self._maps(s, t)
                 if f"{s}:{t}" not in self._measured:
                     self._note(s, t, maps)
+                    fresh += 1
+                if fresh and (part != "measures" or fresh >= _BATCH or not self._behind):
                     self.measures = self._measures()
+                    fresh = 0
                 if part != "measures":
                     self._send_part(key, self._sources[s], maps, part)
             except (NbllmError, OSError, RuntimeError, ValueError) as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbllm.errors import ModelError
 from nbllm.handles.opened import Opened
+from nbllm.registry import VIEWS
 
 if TYPE_CHECKING:
     from nbllm.inspection.influence import Influence
@@ -56,6 +57,13 @@ class Looking(Opened):
         self._check(settings, stream)
         with self._threads():
             return written_maps(self.module, self.objective, text, **kept, **{**self._usual(), **settings})[0]
+
+    def explore(self, text: str, target: str | None = None, *, pair: str = "") -> Any:
+        """The attention explorer of a text, to be displayed; of an encoder-decoder with a `target` that of all three of
+        its parts: cross, encoder and decoder."""
+        parts = ("cross", "encoder", "decoder") if target is not None else (None,)
+        found = [self.attention(text, target, pair=pair, part=part) for part in parts]
+        return VIEWS.get("explorer")({maps.part: maps for maps in found}, title=f"Attention of {self.folder.name}")
 
     def internals(self) -> list[str]:
         """The names of all that the network computes on its way, for `capture`: embedding, blocks.0.attention.pattern,

@@ -70,13 +70,19 @@ def look(command: Command, parsed: Parsed, cell: str | None = None, names: Mappi
 
 
 def _attention(command: Command, run: str, text: str, settings: dict[str, Any]) -> Any:
-    """The maps of a text, those of one layer or head where that is said; without a text what the run has kept."""
+    """The maps of a text, those of one layer or head where that is said; without a text what the run has kept. Of all
+    checkpoints, or beside another run, an explorer of them."""
     from nbllm import api
 
-    if not text:
-        if settings:
-            raise ConfigError("There is no text to look at.", f'Write one, as in {command.call} {run} "To be, or not".')
-        return api.attach(run).explore()
+    if not text and set(settings) - {"beside"}:
+        raise ConfigError("There is no text to look at.", f'Write one, as in {command.call} {run} "To be, or not".')
+    beside, steps = settings.pop("beside", None), settings.pop("steps", False)
+    if beside is not None or steps or not text:
+        wrong = sorted(set(settings) - {"target", "part"})
+        if wrong:
+            raise ConfigError(f"--{wrong[0]} is for the maps of one step.", "Leave it out, or --steps and --beside.")
+        other = None if beside is None else api.attach(beside)
+        return api.attach(run).explore(text or None, beside=other, **settings)
     layer, head, path = (settings.pop(name, None) for name in ("layer", "head", "save"))
     model = api.load(run, step=settings.pop("step", None))
     chosen: dict[str, Any] = {} if layer is None else {"layers": [layer]}

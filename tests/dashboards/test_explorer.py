@@ -144,7 +144,7 @@ def test_the_steps_of_a_training_from_its_probes(trained: nbllm.Run) -> None:
         kept = file["attention"]
     sent = halves(widget, "0:1:all").reshape(-1, *kept.shape[2:])
     np.testing.assert_array_equal(sent[:-1], kept.reshape(-1, *kept.shape[2:]))
-    assert set(widget.measures["rows"]) == {f"0:{t}" for t in range(4)}
+    until(lambda: set(widget.measures["rows"]) == {f"0:{t}" for t in range(4)})
     assert "".join(widget.sources[0]["tokens"]).replace("␣", " ") == LINE
 
 

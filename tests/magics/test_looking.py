@@ -43,6 +43,11 @@ def test_attention_by_line_and_by_cell(shell, tiny, tmp_path):
     kept = run_cell(shell, "%llm_attention kept")
     assert kept.error is None, kept.printed
     assert "Attention of kept" in kept.printed
+    both = run_cell(shell, "%llm_attention tiny To be, --steps --beside kept")
+    assert both.error is None, both.printed
+    assert [source.name for source in both.value.sources] == ["tiny", "kept"]
+    assert both.value.sources[0].first.tokens == ["T", "o", "␣", "b", "e", ","]
+    assert all(source.slow for source in both.value.sources)
 
 
 def test_influence_by_line_and_by_cell(shell, tiny):
@@ -63,6 +68,8 @@ def test_influence_by_line_and_by_cell(shell, tiny):
         ("%llm_predictions", "No run is named"),
         ("%llm_attention tiny --layer 1", "no text to look at"),
         ("%llm_attention tiny", "kept no attention maps"),
+        ("%llm_attention tiny To be --steps --layer 1", "--layer is for the maps of one step"),
+        ("%llm_attention tiny To be --beside tyni", "There is no run 'tyni'."),
         ("%llm_attention tiny To be --layer 9", "There is no layer 9"),
         ("%llm_attention tiny To be --part middle", "Known: cross, decoder, encoder."),
         ("%llm_attention tiny To be --pair x", "one text at a time"),

@@ -13,12 +13,15 @@ TABLE: tuple[Command, ...] = (
         (
             '%llm_attention shakespeare "To be, or not to be"',
             "%llm_attention last",
+            '%llm_attention shakespeare "To be, or not to be" --steps --beside sonnets',
             '%llm_attention shakespeare "ROMEO:" --generate --layer 1',
             '%llm_attention dates "July 14, 2026" --target "14 juillet 2026"',
             "%%llm_attention shakespeare --save heads.svg\nTo be, or not to be, that is the question.",
         ),
         flags=(
             Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int"),
+            Flag("--steps", "", "of every checkpoint of the run, with a slider over the steps", "bool"),
+            Flag("--beside", "RUN", "another run beside it, with the differences"),
             Flag("--layer", "N", "one layer alone; from the end by -1, -2", "int"),
             Flag("--head", "N", "one head alone", "int"),
             Flag("--target", "TEXT", "of an encoder-decoder: the answer, whose tokens look at those of the text"),
