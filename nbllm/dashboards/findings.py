@@ -14,7 +14,7 @@ from nbllm.plots.findings_still import svg
 if TYPE_CHECKING:
     from nbllm.inspection.finding import Finding
 
-_ROWS = 60  # of a table on the page
+_ROWS = 30  # of a table on the page
 _LINES = 30  # of a table in a terminal
 _TEXT = "margin:6px 0;max-width:46em;line-height:1.45"
 

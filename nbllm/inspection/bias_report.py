@@ -41,7 +41,7 @@ class Unit:
 
     def amount(self, value: float) -> str:
         """So much likelier, or less likely."""
-        more = "likelier" if value >= 0 else "less likely"
+        more = "likelier" if value > (-0.005 if self.label is None else -0.0005) else "less likely"
         if self.label is not None:
             return f"{100 * abs(value):.1f} percentage points {more}"
         return f"{abs(value):.2f} bits ({2 ** abs(value):.2f} times) {more}"

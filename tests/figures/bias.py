@@ -51,7 +51,7 @@ def measure() -> list[dict[str, Any]]:
     rows = []
     with tempfile.TemporaryDirectory() as name:
         os.environ["NBLLM_RUNS"] = str(Path(name) / "runs")
-        for model, steps in (("transformer", 400), ("lstm", 400), ("bert", 1600)):
+        for model, steps in (("transformer", 400), ("lstm", 400), ("bert", 3000)):
             for tied in (0.9, 0.5):
                 found = [trained(Path(name), tied, seed, steps=steps, model=model).bias().facts for seed in SEEDS]
                 effects = [facts["effect"] for facts in found]
