@@ -26,7 +26,8 @@ from nbllm.inspection.next_tokens import batches, check_goes_on, logits_of
 from nbllm.models.evaluating import evaluating
 
 FEWEST = 8  # stretches of either text
-LONGEST = 4_096  # tokens that a copy is followed
+LONGEST = 2_000  # tokens that a copy is followed
+_FOLLOWED = 4  # copies
 
 
 def memorization(
@@ -62,10 +63,11 @@ def memorization(
     rng = np.random.default_rng((20230501, seed))
     starts = [spread(len(part), size, prefixes, rng) for part in (train, held)]
     if min(map(len, starts)) < FEWEST:
+        fits = max(1, min(len(train), len(held)) // FEWEST // 2)
         raise DataError(
             f"The text is too short for stretches of {size} tokens: {len(train):,} tokens to train on, {len(held):,} "
             "held out.",
-            "Take fewer: prefix_tokens=..., tokens=...",
+            f"Take fewer, as in prefix_tokens={fits}, tokens={fits}, or hold out more.",
         )
     both_ways = prefix_tokens if objective.prefix else 0
     copied = [
@@ -143,13 +145,13 @@ def copied_tokens(
 def _longest(
     module: nn.Module, objective: Any, train: np.ndarray, starts: np.ndarray, copied: np.ndarray, prefix: int, most: int
 ) -> int:
-    """The longest copy in tokens: what is copied to the end of its stretch is followed further, each token from at
+    """The longest copy in tokens: a few that go on to the end of their stretch are followed further, each token from at
     least half a context before it."""
     longest = int(copied.max())
     if longest < most or objective.prefix:
         return longest
     context = objective.task.context
-    for start in starts[copied == most][:20]:
+    for start in starts[copied == most][:_FOLLOWED]:
         at = int(start) + prefix + most
         while at - int(start) - prefix < LONGEST and at < len(train):
             back = min(at - int(start), max(1, context // 2))

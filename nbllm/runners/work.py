@@ -316,4 +316,18 @@ def _follow(
                 }.get(event.reason, "")
                 writer.append({"event": "end", "step": event.step, "reason": event.reason})
                 writer.sync()
+                if ending == "finished" and training.config.leak_check:
+                    _look_for_leaks(folder, training, reporter)
                 reporter.update(ending, step=event.step, message=said)
+
+
+def _look_for_leaks(folder: RunFolder, training: Training, reporter: Reporter) -> None:
+    """Say a line where the model has its training text by heart. What fails here is in the log, and fails no run."""
+    from nbllm.runners.leaks import leak_line
+
+    try:
+        config = RunConfig.from_yaml(folder.config.read_text(encoding="utf-8"))
+        if line := leak_line(folder, config, training.module, training.objective):
+            reporter.note(line)
+    except Exception:
+        traceback.print_exc()

@@ -19,8 +19,10 @@ from nbllm.inspection.copies import hashes, near_duplicates
 from nbllm.inspection.exposure import by_ranks
 from nbllm.inspection.memorization import copied_tokens, lengths, spread
 from nbllm.inspection.next_tokens import continued_bits
+from nbllm.store.status import read_status
 
 LEARNS = {"size": "tiny", "model": "lstm", "lr": 1e-2, "train.evaluate_every": 1000, "runner": "inline"}
+BY_HEART = {"steps": 300, "train.context": 32, "data.held_out": 0.4}
 
 
 def letters(count: int, seed: int = 0) -> str:
@@ -42,22 +44,22 @@ def by_heart(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("by-heart")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NBLLM_RUNS", str(folder / "runs"))
-        run = learned(folder / "heart.txt", letters(1500), steps=300, **{"data.held_out": 0.4})
+        run = learned(folder / "heart.txt", letters(3000), **BY_HEART)
     return run.folder
 
 
 def test_a_text_by_heart_is_given_back(by_heart: Path) -> None:
     run = nbllm.attach(by_heart)
-    found = run.memorization(prefix_tokens=24, tokens=16)
+    found = run.memorization()
     facts = found.facts
-    assert facts["share"] > 0.5
+    assert facts["share"] > 0.15
     assert facts["held_share"] == 0
-    assert facts["p"] < 1e-4
-    assert facts["low"] > 0.2
+    assert facts["p"] < 0.01
+    assert facts["low"] > 0.05
     assert facts["longest"] > 16
     assert "gives away training text" in found.says
     examples = found.more["Stretches that were given back"]
-    text = letters(900)
+    text = letters(3000)[:1800]
     whole = examples["the model read"] + examples["and gave back"]
     assert all(each in text for each in whole)
     assert (examples["and gave back"].str.len() == 16).all()
@@ -68,19 +70,21 @@ def test_a_text_by_heart_is_given_back(by_heart: Path) -> None:
 
 def test_copies_are_what_greedy_generation_writes(by_heart: Path) -> None:
     model = nbllm.load(by_heart)
-    text = letters(900)
+    text = letters(3000)[:1800]
     rows, copied = [], []
-    for start in range(0, 800, 80):
-        prompt, rest = text[start : start + 24], text[start + 24 : start + 40]
+    for start in range(0, 1700, 100):
+        prompt, rest = text[start : start + 16], text[start + 16 : start + 32]
         rows.append(model.tokenizer.encode(prompt + rest, add_special_tokens=False).ids)
         wrote = str(model.generate(prompt, max_tokens=16, temperature=0))
         copied.append(next((n for n in range(16) if wrote[n : n + 1] != rest[n]), 16))
-    assert copied_tokens(model.module, np.array(rows), 24).tolist() == copied
+    assert copied_tokens(model.module, np.array(rows), 16).tolist() == copied
 
 
 def test_common_phrases_are_no_leak(tmp_path: Path) -> None:
-    run = learned(tmp_path / "phrase.txt", "to be or not to be, that is the question.\n" * 200, steps=60)
-    found = run.memorization(prefixes=40)
+    run = learned(
+        tmp_path / "phrase.txt", "to be or not to be, that is the question.\n" * 100, steps=40, **{"data.held_out": 0.3}
+    )
+    found = run.memorization(prefixes=30)
     assert found.facts["share"] > 0.9
     assert found.facts["held_share"] > 0.9
     assert found.facts["p"] > 0.05
@@ -194,3 +198,16 @@ def test_near_duplicates_of_documents_and_paragraphs() -> None:
     assert near_duplicates(np.array(encoded[0]), tokenizer) == (2, 12, "paragraphs")
     parted = np.array([i for part in encoded[1:] for i in [*part, end]])
     assert near_duplicates(parted, tokenizer) == (2, 12, "documents")
+
+
+def test_a_leak_is_said_when_the_training_ends(by_heart: Path, tmp_path: Path) -> None:
+    said = read_status(by_heart / "status.json").advice
+    assert "gives back training text word for word" in said
+    assert "%llm_memorization heart" in said
+    quiet = learned(tmp_path / "common.txt", "to be or not to be, that is the question.\n" * 100, steps=40)
+    assert "word for word" not in read_status(quiet.folder / "status.json").advice
+    again = {**BY_HEART, "init_from": str(by_heart), "steps": 1, "lr": 1e-6}
+    off = learned(tmp_path / "off.txt", letters(3000), leak_check=False, **again)
+    assert "word for word" not in read_status(off.folder / "status.json").advice
+    on = learned(tmp_path / "on.txt", letters(3000), **again)
+    assert "word for word" in read_status(on.folder / "status.json").advice
