@@ -62,7 +62,7 @@ export function heat({ oncursor, onwindow, describedby }) {
     };
     const stride = (pitch) => ROUND.find((n) => n * pitch >= PITCH) ?? 5000;
     const left = long(queries, window.r0, window.r1, stride(Math.min(width, TALL) / rows)) + 9;
-    const room = Math.max(60, width - left - 8);
+    const room = Math.max(60, width - left - 12);
     const cell = Math.min(CELL, room / columns, Math.max(TALL / rows, rows < 40 ? 14 : 0));
     const wide = Math.max(1, Math.floor(cell >= 3 ? Math.floor(cell) * columns : cell * columns));
     const high = Math.max(1, Math.round((wide / columns) * rows));

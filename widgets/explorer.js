@@ -2,17 +2,16 @@
 // measured of every head, steps of a training and two of them side by side. The weights lie in the page: all of it works
 // while the kernel is busy or gone.
 import { palette } from "./chart.js";
-import { choice, clip, count, el, freshId, keepKeys, say, slider } from "./dom.js";
+import { choice, count, el, freshId, keepKeys, say, slider } from "./dom.js";
 import { headTable, pictures, widthOf } from "./explorer-heads.js";
 import { heat, holding, wholeOf, zoomed } from "./explorer-heat.js";
 import { lines } from "./explorer-lines.js";
-import { difference, largest, mapsOf, SCALES, shading, shown, strongest, strongestOf, valueAt } from "./explorer-store.js";
+import { legendBar, pairTable } from "./explorer-pairs.js";
+import { difference, largest, mapsOf, SCALES, shading } from "./explorer-store.js";
+import { alike, sentence, told } from "./explorer-words.js";
 
 const VIEWS = { heatmap: "Heatmap", lines: "Lines", pairs: "Strongest pairs", heads: "Heads" };
 const HOW = { off: "one", side: "side by side", difference: "difference" };
-const PAIRS = 60;
-const LETTERS_TOLD = 48; // of a token in a sentence or a table
-const TELLS = 5; // strongest tokens that are read out
 const BEAT = 350; // ms a step when played
 
 function render({ model, el: root, signal: given }) {
@@ -44,7 +43,6 @@ function render({ model, el: root, signal: given }) {
   const label = ([s, t]) => [sources().length > 1 ? sources()[s].name : "", stepName(sources()[s], t)].filter(Boolean).join(", ");
   // What stands beside it: another source at its latest step, or the first step of the same.
   const other = () => chosen.b ?? (sources().length > 1 ? [(pick(chosen.a)[0] + 1) % sources().length, null] : [0, 0]);
-  const alike = (a, b) => a.rows === b.rows && a.columns === b.columns;
 
   // Controls.
   const options = (select, names) => {
@@ -95,11 +93,11 @@ function render({ model, el: root, signal: given }) {
   const tip = el("div", { class: "nbllm-tip", "aria-hidden": "true", hidden: true });
   const heats = [0, 1].map((i) => heat({ oncursor: (cell, pointed) => move(cell, pointed, i), onwindow: look, describedby: readId }));
   const links = [0, 1].map(() => lines({ onfocus: (found) => { focus = found; drawMap(); tell(); }, onscroll: (top) => links.forEach((each) => each.scroll(top)), describedby: readId }));
-  const pairsBox = el("div", { class: "nbllm-sheet", tabindex: "0", role: "region", "aria-label": "strongest pairs" });
+  const pairs = pairTable((r, c) => open(r, c));
   const heads = headTable({ choose: (m) => { changed({ map: m, show: lastMap }); tabs[keys.indexOf(lastMap)].focus({ preventScroll: true }); }, sort: (i) => changed({ sort: chosen.sort[0] === i ? [i, !chosen.sort[1]] : [i, i > 1] }) });
-  const legend = el("canvas", { class: "nbllm-legend", role: "img" });
+  const legend = legendBar();
   const stage = el("div", { class: "nbllm-stage" });
-  const body = el("div", { role: "tabpanel", id: bodyId }, heading, stage, legend, read);
+  const body = el("div", { role: "tabpanel", id: bodyId }, heading, stage, legend.node, read);
   const grid = pictures((m) => changed({ map: m }));
   const foot = el("div", { class: "nbllm-quiet nbllm-explorer-foot" });
   const left = el("div", { class: "nbllm-explorer-left" }, grid.node);
@@ -121,35 +119,9 @@ function render({ model, el: root, signal: given }) {
     point(place, pointed);
   }
 
-  // The sentence about the cell or the token, read out by a screen reader; tokens are kept apart from each other.
-  const token = (tokens, i) => el("bdi", { class: "nbllm-token" }, clip(shown(tokens[i] ?? ""), LETTERS_TOLD));
-  const weight = (v, signed) => (signed && v > 0 ? "+" : "") + (Math.abs(v) >= 0.0005 || v === 0 ? v.toFixed(3) : v.toExponential(1)).replace("-", "−");
-  function sentence(r, c) {
-    const { map, beside, source, tokens } = current;
-    const value = valueAt(map, r, c);
-    const parts = [token(tokens.queries, r), " looks at ", token(tokens.keys, c), ": "];
-    if (map.signed) parts.push(el("b", {}, weight(value, true)), ` (${weight(valueAt(current.first, r, c))} less ${weight(valueAt(current.second, r, c))})`);
-    else parts.push(el("b", {}, weight(value)), ...(beside && alike(map, beside) ? [", beside it ", el("b", {}, weight(valueAt(beside, r, c)))] : []));
-    if (value === 0 && !map.signed) parts.push(source.causal && c > r ? " (it comes later: out of sight)" : "");
-    parts.push(el("span", { class: "nbllm-quiet" }, `  query ${count(r)}, key ${count(c)}`));
-    return parts;
-  }
+  // Read out by a screen reader.
   function tell() {
-    const map = current?.map;
-    if (!map) return read.replaceChildren();
-    if (chosen.show === "heatmap") {
-      const hint = "Point at a cell, or move with the arrow keys. Drag to zoom in, double-click for the whole.";
-      return read.replaceChildren(...(cursor && cursor[0] < map.rows && cursor[1] < map.columns ? sentence(...cursor) : [el("span", { class: "nbllm-quiet" }, hint)]));
-    }
-    if (chosen.show === "lines") {
-      if (!focus || focus[1] >= (focus[0] ? map.columns : map.rows)) return read.replaceChildren(el("span", { class: "nbllm-quiet" }, "Point at a token, or move with the arrow keys, to see its lines alone."));
-      const [side, i] = focus;
-      const own = side ? current.tokens.keys : current.tokens.queries, others = side ? current.tokens.queries : current.tokens.keys;
-      const best = strongestOf(map, side, i, TELLS).filter(([, v], n) => !n || Math.abs(v) >= 0.0005);
-      return read.replaceChildren(token(own, i), side ? " is looked at by " : " looks at ",
-        ...(best.length ? best.flatMap(([k, v], n) => [n ? ", " : "", token(others, k), ` ${weight(v, map.signed)}`]) : ["nothing"]));
-    }
-    read.replaceChildren();
+    read.replaceChildren(...(current?.map ? told(current, chosen.show, cursor, focus) : []));
   }
   // The tip beside the cell under the mouse.
   function point(place, pointed) {
@@ -157,7 +129,7 @@ function render({ model, el: root, signal: given }) {
     const away = !spot || chosen.show !== "heatmap" || !pointed;
     tip.hidden = away;
     if (away) return;
-    tip.replaceChildren(...sentence(...cursor));
+    tip.replaceChildren(...sentence(current, ...cursor));
     const box = heats[place].canvas.getBoundingClientRect(), home = root.getBoundingClientRect();
     const x = box.left - home.left + spot.x;
     tip.style.left = `${Math.max(0, x > home.width - 260 ? x - tip.offsetWidth - 18 : x + 18)}px`;
@@ -196,7 +168,6 @@ function render({ model, el: root, signal: given }) {
     const two = !!beside && (show_ === "heatmap" || show_ === "lines");
     const width = two ? Math.floor((wide - 18) / 2) : wide;
     const pair = show_ === "lines" ? links : heats;
-    const spoken = `${name(source, current.m)}${label([current.s, current.shownT]) ? `, ${label([current.s, current.shownT])}` : ""}`;
     if (show_ === "heatmap" || show_ === "lines") {
       const nodes = map ? (two ? [pair[0].node, pair[1].node] : [pair[0].node]) : [el("p", { class: "nbllm-quiet" }, "This map is on its way from the kernel …")];
       if (!map || stage.children.length !== nodes.length || nodes.some((node, i) => stage.children[i] !== node)) stage.replaceChildren(...nodes);
@@ -214,11 +185,10 @@ function render({ model, el: root, signal: given }) {
         });
       }
     }
-    legend.hidden = !map || show_ !== "heatmap";
-    if (!legend.hidden) drawLegend(shadeOf(map));
+    legend.node.hidden = !map || show_ !== "heatmap";
+    if (!legend.node.hidden) legend.set(shadeOf(map), chosen.scale, map.signed, colours);
     const w = map && seen(map);
     say(where, map && window_ && show_ === "heatmap" ? `queries ${count(w.r0)}–${count(w.r1 - 1)}, keys ${count(w.c0)}–${count(w.c1 - 1)} of ${count(map.columns)}` : "");
-    legend.dataset.spoken = spoken;
     root.dataset.drawn = (performance.now() - started).toFixed(1); // what it took to draw, for those who measure
   }
   let shadeKept = [];
@@ -227,24 +197,6 @@ function render({ model, el: root, signal: given }) {
     if (!shadeKept.length || shadeKept[0].signed !== !!map.signed || JSON.stringify(shadeKept[1]) !== JSON.stringify(key)) shadeKept = [{ signed: !!map.signed }, key, shading(map, chosen.scale, colours.dark, current.most)];
     return shadeKept[2];
   }
-  function drawLegend(shade) {
-    const ratio = devicePixelRatio || 1, wide = 220, high = 30;
-    legend.width = wide * ratio;
-    legend.height = high * ratio;
-    legend.style.width = `${wide}px`;
-    legend.style.height = `${high}px`;
-    const pen = legend.getContext("2d");
-    pen.scale(ratio, ratio);
-    for (let x = 0; x < 180; x++) { pen.fillStyle = `rgb(${shade.colour(x / 179).join(",")})`; pen.fillRect(20 + x, 2, 1.5, 9); }
-    pen.strokeStyle = colours.line;
-    pen.strokeRect(19.5, 1.5, 181, 10);
-    pen.fillStyle = colours.quiet;
-    pen.font = `11px ${colours.font}`;
-    const texts = shade.marks.map((v) => weight(v, current.map.signed).replace(/\.?0+$/, "") || "0");
-    texts.forEach((text, i) => { pen.textAlign = "center"; pen.fillText(text, 20 + 90 * i, 24); });
-    legend.setAttribute("aria-label", `Colours from ${texts[0]} to ${texts[2]}${chosen.scale === "whole" ? "" : `, ${SCALES[chosen.scale].name}`}`);
-  }
-
   function drawPictures() {
     const { s, shownT, source, m } = current;
     const shades = new Map();
@@ -267,17 +219,6 @@ function render({ model, el: root, signal: given }) {
     return found.map(([kind, rank, ...values], m) => ({ m, rank, name: name(source, m), brief: `${source.blocks[number(source, m)[0]]} / ${number(source, m)[1]}`, kind: measures.kinds[kind] ?? "", values: values.map((v) => v ?? NaN) }));
   }
 
-  function drawPairs() {
-    const { map, beside, tokens, source, m } = current;
-    if (!map) return;
-    const found = strongest(map, PAIRS), two = beside && alike(map, beside);
-    const rows = found.map(([r, c, v]) => el("tr", { class: "nbllm-row-link", onclick: () => open(r, c) },
-      el("th", { scope: "row" }, el("button", { type: "button", class: "nbllm-link", onclick: (event) => { event.stopPropagation(); open(r, c); } }, token(tokens.queries, r))),
-      el("td", {}, token(tokens.keys, c)), el("td", {}, weight(v, map.signed)), ...(two ? [el("td", {}, weight(valueAt(beside, r, c)))] : []), el("td", { class: "nbllm-quiet nbllm-number" }, `${count(r)} → ${count(c)}`)));
-    const caption = `The ${found.length} strongest pairs of ${name(source, m)}${map.signed ? ": what changed most" : ""}`;
-    pairsBox.replaceChildren(el("table", { class: "nbllm-table nbllm-narrow" }, el("caption", {}, caption),
-      el("thead", {}, el("tr", {}, ...["token", "looks at", map.signed ? "change" : "weight", ...(two ? ["beside"] : []), "places"].map((text) => el("th", { scope: "col" }, text)))), el("tbody", {}, ...rows)));
-  }
   function open(r, c) {
     cursor = [r, c];
     focus = [0, r];
@@ -291,7 +232,7 @@ function render({ model, el: root, signal: given }) {
     const kind = measured(s, shownT)?.[m]?.kind;
     const late = shownT !== t ? `step ${count(source.steps[t])} is being computed: the nearest is shown` : current.comparing && !current.second ? "the other is on its way" : current.unfit ? "their texts have other lengths: no difference can be taken" : "";
     heading.replaceChildren(el("b", {}, name(source, m)), ...(kind ? [el("span", { class: "nbllm-kind" }, kind)] : []),
-      ...(label([s, shownT]) && !current.comparing ? [el("span", { class: "nbllm-quiet" }, label([s, shownT]))] : []), ...(late ? [el("span", { class: "nbllm-late" }, late)] : []));
+      ...(label([s, shownT]) && !current.comparing ? [el("span", { class: "nbllm-quiet" }, label([s, shownT]))] : []), ...(chosen.show === "heatmap" && !late ? [el("span", { class: "nbllm-quiet" }, "each row: what a token looks at")] : []), ...(late ? [el("span", { class: "nbllm-late" }, late)] : []));
   }
 
   function show() {
@@ -337,11 +278,16 @@ function render({ model, el: root, signal: given }) {
     if (root.clientWidth > 700) main.style.gridTemplateColumns = `${widthOf(source, root.clientWidth * 0.36)}px minmax(0, 1fr)`;
     else main.style.removeProperty("grid-template-columns");
     drawHeading();
-    if (chosen.show === "pairs") { stage.replaceChildren(pairsBox); drawPairs(); }
+    if (chosen.show === "pairs") {
+      stage.replaceChildren(pairs.node);
+      if (current.map) pairs.set(current, name(source, m));
+    }
     if (chosen.show === "heads") {
-      const rows = measured(s, current.shownT);
-      if (rows) { if (stage.firstChild !== heads.node) stage.replaceChildren(heads.node); heads.set({ rows, columns: model.get("measures").columns, by: chosen.sort, chosen: m, text: `What was measured of each head${label([s, current.shownT]) ? `, ${label([s, current.shownT])}` : ""}` }); }
-      else stage.replaceChildren(el("p", { class: "nbllm-quiet" }, "Nothing was measured of these heads."));
+      const rows = measured(s, current.shownT), step = label([s, current.shownT]);
+      const node = rows ? heads.node : el("p", { class: "nbllm-quiet" }, "These heads have not been measured.");
+      if (stage.firstChild !== node) stage.replaceChildren(node);
+      const columns = model.get("measures").columns;
+      if (rows) heads.set({ rows, columns, by: chosen.sort, chosen: m, text: `What was measured of each head${step ? `, ${step}` : ""}` });
     }
     drawMap();
     drawPictures();
