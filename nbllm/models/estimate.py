@@ -16,7 +16,7 @@ from nbllm.registry import MODELS
 FLOAT = 4
 """Bytes of a float32, which weights, gradients and moments are kept in."""
 
-_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def parameters(config: ModelConfig, shape: Shape | int) -> dict[str, int]:
         parts["head"] += _vocabulary_head(config, target_vocab)
         if cross:
             parts["mixers"] += sum(
-                _bridge(config, a, b) for a, b in zip(encoder, decoder, strict=False) if {a, b} <= set(_GATES)
+                _bridge(config, a, b) for a, b in zip(encoder, decoder, strict=False) if {a, b} <= set(GATES)
             )
         else:
             parts["head"] += width * 2 * config.latent + 2 * config.latent + config.latent * width + width
@@ -107,6 +107,30 @@ def memory(config: RunConfig, vocab_size: int) -> dict[str, int]:
     return {**parts, "total": sum(parts.values())}
 
 
+def cache(config: RunConfig) -> int:
+    """Bytes of what one text takes while it is written: keys and values of a whole context, recurrent states, and the
+    last tokens that convolutions reach over. 0 where a model writes nothing."""
+    model, head = config.model, GOALS.get(config.objective.kind, GOALS["clm"]).head
+    if head in ("masked", "labels"):
+        return 0
+    two = head in ("target", "latent")
+    mixers = model.two_stacks()[1] if two else model.stack()
+    source, context = config.train.context, config.train.context
+    if head == "target":
+        context = config.train.target_context or context
+    kept = 0
+    for index, name in enumerate(mixers):
+        if name in GATES:
+            kept += model.width * (2 if name == "lstm" else 1)
+        elif name == "conv":
+            kept += model.width * (model.kernel - 1) * model.dilation(index)
+        else:
+            kept += 2 * context * model.key_heads * model.head_dim
+        if head == "target" and model.cross != "none" and (name == "attention" or index == len(mixers) - 1):
+            kept += 2 * source * model.heads * model.head_dim
+    return FLOAT * kept
+
+
 def _stack(
     config: ModelConfig, mixers: list[str], vocab: int, context: int, *, causal: bool, cross: bool = False
 ) -> Counter[str]:
@@ -137,9 +161,9 @@ def _stack(
 
 def _mixer(config: ModelConfig, name: str, causal: bool) -> int:
     width = config.width
-    if name in _GATES:
+    if name in GATES:
         units = width if causal else width // 2
-        return (1 if causal else 2) * _GATES[name] * units * (width + units + 2)
+        return (1 if causal else 2) * GATES[name] * units * (width + units + 2)
     if name == "conv":
         biases = 3 * width if config.bias else 0
         return config.kernel * width * 2 * width + width * width + biases
@@ -179,7 +203,7 @@ def _activations(config: RunConfig, vocab_size: int) -> int:
     for name in mixers:
         mlp = model.mlp_of(name)
         norm = 0 if model.plain else 2 * width  # the norm's input and output
-        if name in _GATES:
+        if name in GATES:
             kept += 7 * width + norm  # four gates, cell, its tanh, hidden
         elif name == "conv":
             kept += 5 * width + norm  # both halves of the gate, the gate, their product, the way out

@@ -10,6 +10,7 @@ import pytest
 
 import nbllm
 from nbllm.errors import RunError
+from nbllm.models import flops
 from nbllm.store.folder import RunFolder
 from tests.handles.made import damage, made, say
 
@@ -28,8 +29,8 @@ def test_the_table_says_what_each_run_is_and_did(runs: Path) -> None:
     assert row["tokens_per_second"] == pytest.approx(640)
     assert row["best_val_loss"] == pytest.approx(1 + 2 / 80)
     assert row["bits_per_byte"] == pytest.approx(1.5 * row["best_val_loss"])
-    assert row["flops"] == pytest.approx(80 * 64 * 6 * 50_000)
-    assert table.loc["slow", "flops"] > 100 * 64 * 6 * 50_000, "attention comes on top"
+    assert row["flops"] == pytest.approx(80 * 64 * flops.per_token(nbllm.attach("good").config, 0, 100))
+    assert table.loc["slow", "flops"] == pytest.approx(100 * 64 * flops.per_token(nbllm.attach("slow").config, 0, 100))
 
 
 def test_the_best_measurement_is_found_wherever_it_stands(runs: Path) -> None:
