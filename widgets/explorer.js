@@ -275,7 +275,7 @@ function render({ model, el: root, signal: given }) {
     });
     scale.parentElement.hidden = chosen.show !== "heatmap" || chosen.how === "difference";
     zoom.hidden = chosen.show !== "heatmap";
-    if (root.clientWidth > 700) main.style.gridTemplateColumns = `${widthOf(source, root.clientWidth * 0.36)}px minmax(0, 1fr)`;
+    if (root.clientWidth > 700) main.style.gridTemplateColumns = `${widthOf(source, root.clientWidth * (current.beside ? 0.22 : 0.36))}px minmax(0, 1fr)`;
     else main.style.removeProperty("grid-template-columns");
     drawHeading();
     if (chosen.show === "pairs") {
