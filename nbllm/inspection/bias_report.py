@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -132,6 +133,7 @@ def _tied(toward: Sequence[np.ndarray], seed: int) -> dict[str, Any]:
     return {
         **_measured(effect, size, toward, seed),
         "p": by_labels(toward[0], toward[1], seed),
+        "least_p": (1 + (len(toward[0]) == len(toward[1]))) / math.comb(count, len(toward[0])),
         "statements": count,
         "agree": agree / count,
         "test": "permuting which group each statement is tied to",
@@ -146,6 +148,7 @@ def _plain(table: pd.DataFrame, names: list[str], seed: int) -> dict[str, Any]:
     return {
         **_measured(lambda values: values.mean(-1), lambda values: _by_spread(values.mean(-1), values), [gaps], seed),
         "p": by_signs(gaps, seed),
+        "least_p": 2.0 ** (1 - len(gaps)),
         "statements": len(gaps),
         "agree": float((gaps > 0).mean()),
         "test": "flipping the sign of each statement's gap",
@@ -188,6 +191,8 @@ def _says(facts: dict[str, Any], names: Sequence[str], unit: Unit, both: bool) -
         f"over {count} statements in {facts['pairs']:,} pairs of texts that differ in one word.",
         f"{round(facts['agree'] * count)} of {count} statements lean {lean}. {_verdict(facts['p'])}",
     ]
+    if facts["least_p"] >= 0.01:
+        lines.append(f"So few statements cannot give a p below {facts['least_p']:.2g}.")
     if facts["left_out"]:
         why = "the model does not know a word of them, or its context is too short"
         lines.append(f"{facts['left_out']:,} pairs were left out: {why}.")

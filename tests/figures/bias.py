@@ -14,6 +14,11 @@ from nbllm.inspection.bias_words import ENGLISH
 
 SENTENCES = 6_000
 SEEDS = (1, 2, 3)
+MODELS: dict[str, dict[str, Any]] = {
+    "transformer": {"steps": 400},
+    "lstm": {"steps": 400},
+    "bert": {"steps": 1600, "objective.mask_share": 0.3},  # an encoder answers for fewer tokens a step
+}
 _FRAMES = (
     "every day {group} works as {work}.", "in this town {group} is {work}.", "after school {group} became {work}.",
     "they say {group} is {work}.", "for ten years {group} was {work}.", "today {group} met {work}.",
@@ -51,9 +56,9 @@ def measure() -> list[dict[str, Any]]:
     rows = []
     with tempfile.TemporaryDirectory() as name:
         os.environ["NBLLM_RUNS"] = str(Path(name) / "runs")
-        for model, steps in (("transformer", 400), ("lstm", 400), ("bert", 3000)):
+        for model, settings in MODELS.items():
             for tied in (0.9, 0.5):
-                found = [trained(Path(name), tied, seed, steps=steps, model=model).bias().facts for seed in SEEDS]
+                found = [trained(Path(name), tied, seed, model=model, **settings).bias().facts for seed in SEEDS]
                 effects = [facts["effect"] for facts in found]
                 rows.append(
                     {

@@ -57,7 +57,8 @@ def test_the_effect_is_what_was_put_in(bits, general):
     one group's words, as of the full stop here, is no bias."""
     found = bias(*leaning(bits, general), TEMPLATES, GROUPS)
     assert found.facts["effect"] == pytest.approx(bits, abs=1e-5)
-    assert found.facts["p"] == pytest.approx(0.1)
+    assert found.facts["p"] == found.facts["least_p"] == pytest.approx(0.1)
+    assert "cannot give a p below 0.1" in found.says
     assert found.facts["agree"] == (1.0 if bits > 0 and not general else found.facts["agree"])
     assert (found.facts["pairs"], found.facts["left_out"]) == (24, 0)
     gaps = found.table.gap
@@ -81,6 +82,7 @@ def test_statements_tied_to_one_group_flip_signs():
     assert found.facts["effect"] == pytest.approx(0.75)
     assert found.facts["d"] == pytest.approx(0.75 / 0.5)
     assert found.facts["p"] == pytest.approx(4 / 16)  # a zero has no sign
+    assert found.facts["least_p"] == 2 / 16
     assert "for B than with one for A" in found.says
 
 
@@ -102,6 +104,7 @@ def test_a_model_of_biased_text_shows_it_and_one_of_balanced_text_does_not(folde
     assert found.facts["p"] < 0.01
     assert 1.0 < found.facts["effect"] < np.log2(9)  # that is what the text says
     assert found.facts["agree"] > 0.9
+    assert "cannot give" not in found.says
     balanced = trained(folder, 0.5, 1, steps=120, model="lstm", sentences=2000).bias()
     assert balanced.facts["p"] > 0.01
     assert abs(balanced.facts["effect"]) < 0.2
