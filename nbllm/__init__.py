@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from nbllm import callbacks, metrics, models, objectives
+    from nbllm import callbacks, metrics, models, objectives, tasks
     from nbllm.api import (
         Comparison,
         Explanation,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         preview,
         prune,
         runs,
+        scan,
         suggest,
         train,
         unpack,
@@ -68,6 +69,7 @@ _HOME = {
     "preview": "nbllm.api",
     "prune": "nbllm.api",
     "runs": "nbllm.api",
+    "scan": "nbllm.api",
     "suggest": "nbllm.api",
     "train": "nbllm.api",
     "unpack": "nbllm.api",
@@ -75,7 +77,7 @@ _HOME = {
 }
 
 # Packages whose `register` stands open to the user.
-_OPEN = ("callbacks", "metrics", "models", "objectives")
+_OPEN = ("callbacks", "metrics", "models", "objectives", "tasks")
 
 __all__ = [
     "Comparison",
@@ -102,7 +104,9 @@ __all__ = [
     "preview",
     "prune",
     "runs",
+    "scan",
     "suggest",
+    "tasks",
     "train",
     "unpack",
     "why",

@@ -19,6 +19,7 @@ from nbllm.handles.learning_curve import LearningCurve, learning_curve, learning
 from nbllm.handles.model import Model
 from nbllm.handles.repeat import Repeats, repeat_layers
 from nbllm.handles.run import Run
+from nbllm.handles.scan import scan
 from nbllm.handles.suggest import suggest, suggest_layers
 from nbllm.handles.suggestion import Suggestion
 from nbllm.handles.train import attach, load, prune, runs, train, train_layers, unpack
@@ -50,6 +51,7 @@ __all__ = [
     "prune",
     "repeat_layers",
     "runs",
+    "scan",
     "suggest",
     "suggest_layers",
     "train",

@@ -132,16 +132,19 @@ def redact(text: str, kinds: Sequence[str], counts: dict[str, int]) -> str:
 
 
 def redacted(pieces: Iterable[Record], kinds: Sequence[str], counts: dict[str, int]) -> Iterator[Record]:
-    """A document, in pieces or in one, with each find replaced. The end of a piece waits for the next one, so that what
-    was cut in two is found too."""
+    """A document, in pieces or in one, with each find replaced."""
+    for piece in whole_finds(pieces):
+        yield Record(redact(piece.text, kinds, counts), piece.continues)
+
+
+def whole_finds(pieces: Iterable[Record]) -> Iterator[Record]:
+    """The same document in pieces that cut no find in two: the end of a piece waits for the next one."""
     held = ""
     for piece in pieces:
         text = held + piece.text
-        held = ""
-        if piece.continues:
-            cut = _safe_cut(text)
-            text, held = text[:cut], text[cut:]
-        yield Record(redact(text, kinds, counts), piece.continues)
+        cut = _safe_cut(text) if piece.continues else len(text)
+        held = text[cut:]
+        yield Record(text[:cut], piece.continues)
 
 
 def masked(text: str) -> str:

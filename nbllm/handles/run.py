@@ -176,6 +176,16 @@ class Run:
         """How far planted secrets (`data.canaries`) were learned by heart. See `Model.exposure`."""
         return self.load(step).exposure(**settings)
 
+    def membership(self, reference: Any = None, step: int | None = None, **settings: Any) -> Finding:
+        """Whether it can be told which texts the model learned from. See `Model.membership`."""
+        return self.load(step).membership(reference, **settings)
+
+    def scan(self, kinds: Any = None) -> Finding:
+        """The personal data in the source that the run learned from, before any cleaning. See `nbllm.scan`."""
+        from nbllm.handles.scan import scan_of
+
+        return scan_of(self, kinds)
+
     def keep(self, finding: Finding) -> Run:
         """Keep a finding in the run's folder, in place of an earlier one of its kind: card and report list it."""
         from nbllm.inspection.finding import keep

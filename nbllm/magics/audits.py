@@ -15,6 +15,8 @@ def audit(command: Command, parsed: Parsed) -> Any:
 
     if command.name == "balance":
         return _balance(parsed)
+    if command.name == "scan":
+        return _scan(parsed)
     settings = dict(parsed.flags)
     run, *values = parsed.names
     model = api.load(str(run), step=settings.pop("step", None))
@@ -39,3 +41,17 @@ def _balance(parsed: Parsed) -> Any:
     if flags.pop("bits", False):
         raise ConfigError("--bits needs a run.", "Write the run in place of --data.")
     return api.balance(settings.pop("data.source"), **flags, **settings)
+
+
+def _scan(parsed: Parsed) -> Any:
+    """Of a source, or of the text that a run learned from."""
+    from nbllm import api
+    from nbllm.magics.requests import preview_arguments
+
+    kinds = parsed.flags.get("kinds")
+    if "run" in parsed.flags:
+        if parsed.names or parsed.settings:
+            raise ConfigError("A run and data are given.", "Keep one of the two: SOURCE, or --run RUN.")
+        return api.attach(str(parsed.flags["run"])).scan(kinds)
+    source, settings = preview_arguments(parsed)
+    return api.scan(source, kinds, **settings)

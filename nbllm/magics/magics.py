@@ -183,6 +183,10 @@ class NbllmMagics(Magics):
     llm_toxicity = _audits("toxicity")
     llm_robustness = _audits("robustness")
     llm_balance = _audits("balance")
+    llm_memorization = _audits("memorization")
+    llm_exposure = _audits("exposure")
+    llm_membership = _audits("membership")
+    llm_scan = _audits("scan")
 
     def _audit(self, command: str, line: str, local_ns: Mapping[str, Any] | None) -> Any:
         """Ask about responsible use, and show what was found."""
