@@ -9,6 +9,7 @@ from nbllm.dashboards.compare import PLOTLY, plotly
 from nbllm.dashboards.tables import table
 from nbllm.dashboards.tiers import tier
 from nbllm.handles.readable import plain, readable
+from nbllm.plots.findings import finding_figure, readied
 from nbllm.plots.findings_still import svg
 
 if TYPE_CHECKING:
@@ -28,25 +29,28 @@ def show(finding: Finding) -> None:
     if chosen == "text":
         print(text(finding))
     elif chosen == "widget" and finding.diagram is not None:
-        display({"text/html": _head(finding), "text/plain": finding.says}, raw=True)
-        display({PLOTLY: plotly(finding.figure()), "text/html": svg(finding), "text/plain": finding.title}, raw=True)
-        display({"text/html": _behind(finding), "text/plain": finding.limits}, raw=True)
+        shown, chart = readied(finding), finding_figure(finding, title=False)
+        display({"text/html": _head(shown), "text/plain": shown.says}, raw=True)
+        display({PLOTLY: plotly(chart), "text/html": svg(finding), "text/plain": shown.title}, raw=True)
+        display({"text/html": _behind(shown), "text/plain": shown.limits}, raw=True)
     else:
         display({"text/html": page(finding), "text/plain": text(finding)}, raw=True)
 
 
 def page(finding: Finding) -> str:
     """The whole finding as a piece of HTML without script: paragraph, still picture, tables, limits."""
-    return f'<div class="nbllm-finding">{_head(finding)}{svg(finding)}{_behind(finding)}</div>'
+    shown = readied(finding)
+    return f'<div class="nbllm-finding">{_head(shown)}{svg(finding)}{_behind(shown)}</div>'
 
 
 def text(finding: Finding) -> str:
     """The same as lines of text."""
-    tables = [plain(readable(finding.table.iloc[:_LINES]))]
-    if len(finding.table) > _LINES:
-        tables.append(f"... and {len(finding.table) - _LINES} more rows: .table")
-    parts = [f"{finding.title}: {_about(finding)}", finding.says, *tables]
-    return "\n\n".join([*parts, f"What this does not show: {finding.limits}"])
+    shown = readied(finding)
+    tables = [plain(readable(shown.table.iloc[:_LINES]))]
+    if len(shown.table) > _LINES:
+        tables.append(f"... and {len(shown.table) - _LINES} more rows: .table")
+    parts = [f"{shown.title}: {_about(shown)}", shown.says, *tables]
+    return "\n\n".join([*parts, f"What this does not show: {shown.limits}"])
 
 
 def _about(finding: Finding) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nbllm.plots.fonts import clip
-from nbllm.plots.maps import apart, escape
+from nbllm.plots.maps import apart, escape, written_out
 from nbllm.plots.overlay import COLOURS
 from nbllm.plots.palette import GRID, INK, QUIET
 
 if TYPE_CHECKING:
+    import pandas as pd
     import plotly.graph_objects as go
 
     from nbllm.inspection.finding import Diagram, Finding, Series
@@ -21,21 +23,25 @@ LONGEST = 60  # characters of a place's name
 MOST_ROWS = 200
 
 
-def finding_figure(finding: Finding) -> go.Figure:
+def finding_figure(finding: Finding, title: bool = True) -> go.Figure:
     """The diagram of the finding; hover shows the place, the value and its interval."""
     import plotly.graph_objects as go
 
+    finding = readied(finding)
     diagram = finding.diagram
     figure = go.Figure()
     figure.update_layout(
-        template="none", font={"color": INK}, title={"text": escape(finding.title), "x": 0.02, "font": {"size": 15}},
-        margin={"l": 40, "r": 16, "t": 46, "b": 46}, showlegend=False,
+        template="none", font={"color": INK}, showlegend=False,
+        margin={"l": 40, "r": 16, "t": 46 if title else 22, "b": 46},
+        title={"text": escape(finding.title) if title else "", "x": 0.02, "font": {"size": 15}},
     )  # fmt: skip
     if diagram is None:
         return figure
     if len(diagram.series) > 1:
         legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0.0}
-        figure.update_layout(showlegend=True, legend=legend, margin={"t": 78}, title={"y": 0.99, "yanchor": "top"})
+        figure.update_layout(
+            showlegend=True, legend=legend, margin={"t": 78 if title else 50}, title={"y": 0.99, "yanchor": "top"}
+        )
     places = rows(diagram)[:MOST_ROWS]
     for number, series in enumerate(diagram.series):
         colour = COLOURS[number % len(COLOURS)]
@@ -55,7 +61,7 @@ def finding_figure(finding: Finding) -> go.Figure:
         if diagram.reference is not None:
             figure.add_hline(diagram.reference, **mark)
         return figure
-    names = [escape(apart(clip(place_, LONGEST))) for place_ in places]
+    names = [escape(clip(place_, LONGEST)) for place_ in places]
     figure.update_xaxes(**value, zeroline=diagram.reference != 0)
     figure.update_yaxes(
         **place, autorange="reversed", tickmode="array", tickvals=list(range(len(places))), ticktext=names,
@@ -65,6 +71,35 @@ def finding_figure(finding: Finding) -> go.Figure:
     if diagram.reference is not None:
         figure.add_vline(diagram.reference, **mark)
     return figure
+
+
+def readied(finding: Finding) -> Finding:
+    """The finding as it may be shown: what would be out of sight, or turn the text around it, is written out. Once is
+    enough: the marks that keep right-to-left words apart would be written out in their turn."""
+    diagram = finding.diagram
+    if diagram is not None:
+        series = [
+            replace(each, name=_plain(each.name), places=[_plain(place) for place in each.places])
+            for each in diagram.series
+        ]
+        names = {part: _plain(getattr(diagram, part)) for part in ("place", "value", "reference_name")}
+        diagram = replace(diagram, series=series, **names)
+    texts: dict[str, Any] = {part: written_out(getattr(finding, part)) for part in ("title", "about", "says", "limits")}
+    more = {written_out(name): _readied(frame) for name, frame in finding.more.items()}
+    return replace(finding, **texts, diagram=diagram, table=_readied(finding.table), more=more)
+
+
+def _readied(frame: pd.DataFrame) -> pd.DataFrame:
+    shown = frame.astype(object).map(_plain)
+    shown.columns = [_plain(name) for name in frame.columns]
+    shown.index = frame.index.map(_plain)
+    return shown.rename_axis(index=_plain(frame.index.name))
+
+
+def _plain(value: Any) -> Any:
+    if type(value).__name__ in ("bool", "bool_"):
+        return "yes" if value else "no"
+    return apart(written_out(value)) if isinstance(value, str) else value
 
 
 def rows(diagram: Diagram) -> list[str]:
@@ -88,7 +123,7 @@ def _across(figure: go.Figure, diagram: Diagram, series: Series, colour: str, pl
         "x": values,
         "y": [at[str(series.places[i])] for i in chosen],
         "name": escape(series.name),
-        "customdata": [[escape(apart(str(series.places[i]))), _interval(series, i)] for i in chosen],
+        "customdata": [[escape(str(series.places[i])), _interval(series, i)] for i in chosen],
         "hovertemplate": "%{customdata[0]}<br>%{x:.4g}%{customdata[1]}<extra></extra>",
         "error_x": _ends(series, chosen, values, INK if diagram.form == "bars" else colour),
     }

@@ -4,16 +4,15 @@ page's own, so that it stands on light and on dark."""
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nbllm.plots import overlay
-from nbllm.plots.findings import deep, rows
+from nbllm.plots.findings import deep, readied, rows
 from nbllm.plots.fonts import clip
-from nbllm.plots.maps import apart, width
+from nbllm.plots.maps import width
 from nbllm.plots.palette import INK, PAPER, QUIET
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ _LONGEST = 44
 
 def svg(finding: Finding, alone: bool = False) -> str:
     """The diagram as an inline SVG; empty where there is none. A file that stands `alone` brings ink and paper."""
+    finding = readied(finding)
     diagram = finding.diagram
     if diagram is None or not any(len(series.values) for series in diagram.series):
         return ""
@@ -35,8 +35,7 @@ def svg(finding: Finding, alone: bool = False) -> str:
         return drawn
     start, _, rest = drawn.partition(">")
     named = start.replace("<svg ", f'<svg xmlns="http://www.w3.org/2000/svg" color="{INK}" ', 1)
-    whole = f'{named}><rect width="100%" height="100%" fill="{PAPER}"/>{rest}'
-    return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", "", whole)  # XML knows no such characters
+    return f'{named}><rect width="100%" height="100%" fill="{PAPER}"/>{rest}'
 
 
 def _lines(finding: Finding, diagram: Diagram) -> str:
@@ -96,7 +95,7 @@ def _across(finding: Finding, diagram: Diagram) -> str:
             )
     for number, name in enumerate(names):
         y = top + row * (number + 0.5) + 4
-        parts.append(f'<text x="{left - 8}" y="{y:g}" text-anchor="end">{html.escape(apart(name))}</text>')
+        parts.append(f'<text x="{left - 8}" y="{y:g}" text-anchor="end">{html.escape(name)}</text>')
     at = {place: number for number, place in enumerate(places)}
     for number, series in enumerate(diagram.series):
         colour = overlay.colour(number)

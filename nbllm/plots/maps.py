@@ -87,8 +87,13 @@ def _ticks(tokens: Sequence[str]) -> dict[str, Any]:
 
 def visible(token: str) -> str:
     """The token with its white space to be seen, and what would be out of sight or turn the text around written out."""
-    spaced = token.replace("\n", "↵").replace("\t", "⇥").replace(" ", "␣")
-    return _UNSEEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", spaced) or "∅"
+    return written_out(token.replace(" ", "␣")) or "∅"
+
+
+def written_out(text: str) -> str:
+    """The text with what would be out of sight or turn it around written out; its spaces stay."""
+    marked = text.replace("\n", "↵").replace("\t", "⇥")
+    return _UNSEEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", marked)
 
 
 def escape(text: str) -> str:

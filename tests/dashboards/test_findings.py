@@ -45,6 +45,22 @@ def test_figure_draws_each_series(form):
     assert "<img" not in figure.to_json()
 
 
+@pytest.mark.parametrize("form", ["bars", "points", "lines"])
+def test_what_would_be_out_of_sight_or_turn_the_text_is_written_out(form, monkeypatch):
+    """Once: the marks that keep right-to-left words apart are no part of the text."""
+    shown = []
+    monkeypatch.setenv("NBLLM_DISPLAY", "widget")
+    monkeypatch.setattr("IPython.display.display", lambda bundle, raw: shown.append(str(bundle)))
+    hostile = finding(form=form, says="שלום")
+    findings.show(hostile)
+    for each in (hostile._repr_html_(), str(hostile), hostile.figure().to_json(), svg(hostile), *shown):
+        assert "\u202e" not in each
+        assert "\x00" not in each
+        assert "⟨U+2068⟩" not in each
+    assert "⟨U+202E⟩⟨U+0000⟩" in hostile._repr_html_()
+    assert "yes" in hostile._repr_html_()  # a truth value
+
+
 def test_text_holds_paragraph_table_and_limits():
     shown = str(finding())
     assert shown.index("0.5 bits.") < shown.index("row 0") < shown.index("What this does not show: Much.")
