@@ -112,7 +112,13 @@ TABLES: Registry[Any] = Registry(
     **{
         "python-topics": "nbllm.data.builtin_tables:python_topics",
         "date-pairs": "nbllm.data.builtin_tables:date_pairs",
+        "reviews": "nbllm.data.reviews:reviews",
+        "zh-reviews": "nbllm.data.reviews:zh_reviews",
     },
+)
+TASKS: Registry[Any] = Registry(
+    "task",
+    sentiment="nbllm.tasks.sentiment:Sentiment",
 )
 VIEWS: Registry[Any] = Registry(
     "view",

@@ -51,11 +51,16 @@ class DataConfig(Section):
         description="a file, folder, glob, https address, built-in corpus, or hf:NAME for a Hugging Face data set",
     )
     format: Literal["auto", "text", "jsonl", "csv", "parquet"] = Field("auto", description="how to read the source")
-    text_column: str | None = Field(None, description="the column with the text, for tables")
+    text_column: str | None = Field(
+        None, description="the column with the text, for tables; several are joined, as in title+body"
+    )
     pair_column: str | None = Field(None, description="classification: the column with a second text")
     label_column: str | None = Field(None, description="the column with the label")
     source_column: str | None = Field(None, description="seq2seq: the column to go from")
     target_column: str | None = Field(None, description="seq2seq: the column to arrive at")
+    split_column: str | None = Field(
+        None, description="the column that says train, validation (held out) or test (never read in training)"
+    )
     encoding: str | None = Field(None, description="encoding of text files; found by itself where not given")
     dataset_config: str | None = Field(None, description="configuration name of a Hugging Face data set")
     dataset_split: str = Field("train", description="split of a Hugging Face data set")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,11 @@ def make_examples(
 ) -> None:
     """Rows, or the sentences of a corpus, to examples, left in `entry`."""
     entry.mkdir()
-    cleaning, missing = CleanReport(), dict[str, int]()
-    spool = Spool(entry / "rows.jsonl")
     if recipe.columns:
-        for row in clean_rows(read_rows(config.data, recipe.columns, base, cache, missing), config.data, cleaning):
-            spool.append(row, row.get("label", ""))
-        spool.split(config.data.held_out)
+        spool, cleaning, missing = spooled(config, recipe.columns, base, cache, entry / "rows.jsonl")
     else:
+        cleaning, missing = CleanReport(), dict[str, int]()
+        spool = Spool(entry / "rows.jsonl")
         for row in sentence_rows(clean(watched(config, base, cache, progress), config.data.clean, cleaning)):
             spool.append(row, row["document"])
         spool.split_tail(config.data.held_out, config.data.split == "document")
@@ -55,6 +54,7 @@ def make_examples(
     several = config.objective.multi_label
     labels = tuple(config.objective.labels or _labels(spool, several))
     report = _encode(spool, entry, recipe, (tokenizer, target, labels), several, fingerprint, progress)
+    report["test_rows"] = len(spool.tested)
     spool.path.unlink()
     summary = {
         "source": config.data.source,
@@ -71,8 +71,29 @@ def make_examples(
     (entry / "report.json").write_text(json.dumps(summary, ensure_ascii=False), encoding="utf-8")
 
 
+def spooled(
+    config: RunConfig, columns: Sequence[str], base: Path, cache: Path | None, path: Path
+) -> tuple[Spool, CleanReport, dict[str, int]]:
+    """The rows of a table read, cleaned and split, in a file at `path`; with what was cleaned and what was missing."""
+    cleaning, missing = CleanReport(), dict[str, int]()
+    spool = Spool(path)
+    for row in clean_rows(read_rows(config.data, columns, base, cache, missing), config.data, cleaning):
+        spool.append(row, row.get("label", ""))
+    spool.split(config.data.held_out)
+    return spool, cleaning, missing
+
+
+def split_rows(
+    config: RunConfig, columns: Sequence[str], base: Path, cache: Path | None
+) -> tuple[list[Row], list[Row], list[Row]]:
+    """The texts of a table, as training splits them: those to learn from, those held out, and those for a test."""
+    with tempfile.TemporaryDirectory() as folder:
+        spool, _, _ = spooled(config, columns, base, cache, Path(folder) / "rows.jsonl")
+        return list(spool.rows(held=False)), list(spool.rows(held=True)), list(spool.test_rows())
+
+
 def _refuse_few(config: RunConfig, spool: Spool, removed: dict[str, int]) -> None:
-    if not spool.held or len(spool.held) == spool.count:
+    if not spool.held or len(spool.held) + len(spool.tested) == spool.count:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in removed.items())
         raise DataError(
             f"{config.data.source} holds {spool.count:,} examples of use{f' ({reasons})' if reasons else ''}, and some "

@@ -34,14 +34,15 @@ def write_rows(thing: Any, path: Path, data: DataConfig, roles: Sequence[str]) -
     `thing`: a DataFrame, a list of dicts or of tuples in the order of the roles, or a `datasets.Dataset`; its columns
     are found as `rows.columns_for` finds them. Cells that are missing are null, for the worker to count.
     """
-    from nbllm.data.rows import cell, columns_for
+    from nbllm.data.rows import cell, columns_for, value_of
 
     name, columns, rows = _table(thing, roles)
     chosen = columns_for(data, roles, columns, name)
 
     def written() -> Iterator[dict[str, str | None]]:
         for number, row in enumerate(rows):
-            values = {role: _plain(row.get(column)) for role, column in chosen.items()}
+            plain = {column: _plain(value) for column, value in row.items()}
+            values = {role: value_of(plain, column) for role, column in chosen.items()}
             yield {
                 role: cell(value, chosen[role], f"row {number:,}", number=role == "label")
                 for role, value in values.items()

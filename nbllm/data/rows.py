@@ -1,7 +1,10 @@
 """Tables of texts: rows by the role of their columns (text, pair, label, source, target), read and split.
 
 A role's column is the one that `data.ROLE_column` names, else the column of the role's own name, else one of its usual
-names; a table without it is refused in one line.
+names; a table without it is refused in one line. Several columns are one text, as in `title+body`.
+
+A column may say to which side a row belongs (`data.split_column`; of a built-in table its own `split`): train,
+validation or test.
 """
 
 from __future__ import annotations
@@ -19,6 +22,13 @@ from nbllm.errors import DataError, did_you_mean
 from nbllm.registry import CORPORA, TABLES
 
 Row = dict[str, str]
+SIDES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev", "held_out"), "held_out"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+JOINED_BY = "+"
+"""Between the names of columns that make up one text."""
 
 USUAL = {
     "text": ("text", "sentence", "review", "content", "document"),
@@ -30,14 +40,16 @@ USUAL = {
 
 
 def columns_for(data: DataConfig, roles: Sequence[str], columns: Sequence[str], name: str) -> dict[str, str]:
-    """The column of each role. Raises DataError that lists the columns where one is missing."""
+    """The column of each role (several as `title+body`), with `split` where the rows say their side. Raises DataError
+    that lists the columns where one is missing."""
     found: dict[str, str] = {}
-    for role in (*roles, *(["pair"] if data.pair_column and "text" in roles else [])):
+    for role in (*roles, *further_roles(data, roles)):
         wanted = getattr(data, f"{role}_column")
         if wanted is not None:
-            if wanted not in columns:
-                listed = ", ".join(columns[:24])
-                raise DataError(f"{name} has no column '{wanted}'. It has: {listed}.", did_you_mean(wanted, columns))
+            for part in parts_of(wanted, columns):
+                if part not in columns:
+                    listed = ", ".join(columns[:24])
+                    raise DataError(f"{name} has no column '{part}'. It has: {listed}.", did_you_mean(part, columns))
             found[role] = wanted
             continue
         folded = {column.lower(): column for column in reversed(columns)}
@@ -51,7 +63,28 @@ def columns_for(data: DataConfig, roles: Sequence[str], columns: Sequence[str], 
                 f"Say which, as in {role}_column: {next((c for c in columns if c not in found.values()), 'NAME')}.",
             )
         found[role] = usual
+    if data.source in TABLES and "split" in columns:
+        found.setdefault("split", "split")
     return found
+
+
+def further_roles(data: DataConfig, roles: Sequence[str]) -> list[str]:
+    """The roles that the settings name a column for, beside those of the objective."""
+    return [*(["pair"] if data.pair_column and "text" in roles else []), *(["split"] if data.split_column else [])]
+
+
+def parts_of(column: str, columns: Sequence[str]) -> list[str]:
+    """The columns that `title+body` names; a column that has the sign in its own name stays one."""
+    return [column] if column in columns else [part.strip() for part in column.split(JOINED_BY)]
+
+
+def value_of(row: Mapping[str, Any], column: str) -> Any:
+    """What stands in a column, or in several as one text, a line each; None where all of them are empty."""
+    if column in row or JOINED_BY not in column:
+        return row.get(column)
+    found = (row.get(part.strip()) for part in column.split(JOINED_BY))
+    texts = [text for each in found if (text := cell(each, column, "joined", number=True))]
+    return "\n".join(texts) or None
 
 
 def check_rows(data: DataConfig, roles: Sequence[str], base: Path, cache: Path | None = None) -> dict[str, str]:
@@ -90,7 +123,10 @@ def read_rows(
     for raw, chosen, where in _raw_rows(data, roles, base, cache):
         row: Row = {}
         for role, column in chosen.items():
-            text = cell(raw.get(column), column, where, number=role == "label")
+            if role == "split":
+                row[role] = _side(raw.get(column), column, where)
+                continue
+            text = cell(value_of(raw, column), column, where, number=role == "label")
             if text is None or not text.strip():
                 missing[role] = missing.get(role, 0) + 1
                 break
@@ -108,9 +144,10 @@ def _raw_rows(
         chosen = columns_for(data, roles, found.column_names, data.source)
         label = found.features.get(chosen.get("label", ""))
         names = getattr(label, "names", None)  # a ClassLabel says what its numbers mean
-        for batch in found.select_columns(list(chosen.values())).iter(batch_size=512):
-            for values in zip(*(batch[column] for column in chosen.values()), strict=True):
-                row = dict(zip(chosen.values(), values, strict=True))
+        columns = list(dict.fromkeys(part for c in chosen.values() for part in parts_of(c, found.column_names)))
+        for batch in found.select_columns(columns).iter(batch_size=512):
+            for values in zip(*(batch[column] for column in columns), strict=True):
+                row = dict(zip(columns, values, strict=True))
                 if names and isinstance(row[chosen["label"]], int):
                     row[chosen["label"]] = names[row[chosen["label"]]]
                 yield row, chosen, data.source
@@ -129,6 +166,14 @@ def _raw_rows(
                 yield row, chosen, f"{member.name} row {number:,}"
 
 
+def _side(value: Any, column: str, where: str) -> str:
+    """train, held_out or test; a row that says nothing is for training."""
+    side = SIDES.get(str(value if value is not None and value == value else "train").strip().lower() or "train")
+    if side is None:
+        raise DataError(f"Column '{column}' says '{value}' ({where}).", "Write train, validation or test.")
+    return side
+
+
 def cell(value: Any, column: str, where: str, *, number: bool = False) -> str | None:
     """The text in a cell; None where it is missing. A label may be a number."""
     if value is None or isinstance(value, str):
@@ -143,7 +188,8 @@ def cell(value: Any, column: str, where: str, *, number: bool = False) -> str | 
 
 
 class Spool:
-    """Rows in a temporary file, split into a training and a held-out part when all are there."""
+    """Rows in a temporary file, split into a training and a held-out part when all are there. Rows that are for a test
+    are in neither."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -153,9 +199,16 @@ class Spool:
         self._groups: list[int] = []
         self._numbers: dict[str, int] = {}
         self.held: set[int] = set()
+        self.tested: set[int] = set()
+        self._given: set[int] = set()
 
     def append(self, row: Row, group: str) -> None:
-        """Add a row; of each group (a label, a document) about the same share is held out."""
+        """Add a row; of each group (a label, a document) about the same share is held out, unless rows say their
+        side (`split`)."""
+        side = row.get("split", "train")
+        row = {role: text for role, text in row.items() if role != "split"}
+        if side != "train":
+            (self._given if side == "held_out" else self.tested).add(self.count)
         self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
         self._digests.append(
             hashlib.blake2b("\x1f".join(row.values()).encode("utf-8", "replace"), digest_size=8).digest()
@@ -165,8 +218,11 @@ class Spool:
 
     def split(self, held_out: float) -> None:
         """Every k-th row of each group is held out, rows alike on the same side; where so few differ that nothing would
-        be held out, alike rows may part."""
+        be held out, alike rows may part. Where rows say which are held out, those are."""
         self._file.close()
+        if self._given:
+            self.held = self._given
+            return
         for alike_together in (True, False):
             self.held = self._spread(held_out, alike_together)
             if len(self.held) >= max(1, int(self.count * held_out / 4)):
@@ -182,10 +238,17 @@ class Spool:
             self.held = set(range(int(self.count * (1 - held_out)), self.count))
 
     def rows(self, held: bool | None = None) -> Iterator[Row]:
-        """The rows of a side, or all."""
+        """The rows of a side, or of both."""
         with self.path.open(encoding="utf-8") as file:
             for index, line in enumerate(file):
-                if held is None or (index in self.held) == held:
+                if index not in self.tested and (held is None or (index in self.held) == held):
+                    yield json.loads(line)
+
+    def test_rows(self) -> Iterator[Row]:
+        """The rows that are for a test."""
+        with self.path.open(encoding="utf-8") as file:
+            for index, line in enumerate(file):
+                if index in self.tested:
                     yield json.loads(line)
 
     def _spread(self, held_out: float, alike_together: bool) -> set[int]:
@@ -193,6 +256,8 @@ class Spool:
         sides: dict[bytes, bool] = {}
         held: set[int] = set()
         for index, (digest, group) in enumerate(zip(self._digests, self._groups, strict=True)):
+            if index in self.tested:
+                continue
             if alike_together and digest in sides:
                 if sides[digest]:
                     held.add(index)

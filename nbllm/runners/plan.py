@@ -94,7 +94,7 @@ def write_object(thing: Any, path: Path, data: DataConfig, roles: Sequence[str])
     """Write an object of the notebook; `data` then reads it from there, under the names that its columns have there."""
     if roles:
         notebook_objects.write_rows(thing, path, data, roles)
-        for role in (*roles, *(["pair"] if data.pair_column else [])):
+        for role in (*roles, *rows.further_roles(data, roles)):
             setattr(data, f"{role}_column", role)
     else:
         notebook_objects.write_records(thing, path, data.text_column)
