@@ -43,6 +43,7 @@ def prepare_stream(
     sample = {"bytes": 0}
     tokenizer = tokenizers.train(config.tokenizer, _sample(text, config, progress, sample), recipe.special)
     tokenizer.save(str(folder / "tokenizer.json"))
+    cleaning = text.report.as_dict()  # of the sample: the rest is read while training
     progress("putting held-out text aside", None)
     identity = text.identity()
     described = [identity, config.data.model_dump(mode="json"), tokenizer.to_str()]
@@ -63,6 +64,7 @@ def prepare_stream(
         "unknown_tokens": unknown,  # of the held-out text
         "bytes_per_token": held.bytes / max(1, held.tokens),
         "sample": sample,
+        "sample_clean": cleaning,
         "vocab_size": tokenizer.get_vocab_size(),
         "fingerprint": fingerprint,
         "cached": False,

@@ -54,7 +54,8 @@ class Preview:
             "tokens per character": round(self.tokens_per_character, 4),
             "vocabulary": self.vocabulary,
             "longest record": self.longest,
-            "removed": ", ".join(f"{n} {why}" for why, n in self.clean["removed"].items()) or "nothing",
+            "removed": _listed(self.clean["removed"]) or "nothing",
+            **({"redacted": redacted} if (redacted := _listed(self.clean.get("redacted", {}))) else {}),
             "read": "all" if self.complete else f"the first {self.characters:,} characters",
         }
         return pandas.DataFrame({"value": list(figures.values())}, index=pandas.Index(figures, name="figure"))
@@ -124,3 +125,7 @@ def _whole(records: Iterator[Record]) -> Iterator[str]:
 def _count(tokenizer: Any, text: str) -> int:
     pieces = [text[i : i + 65536] for i in range(0, len(text), 65536)]
     return sum(len(e) for e in tokenizer.encode_batch_fast(pieces, add_special_tokens=False))
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items())

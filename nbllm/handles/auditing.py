@@ -170,11 +170,12 @@ class Auditing(Opened):
             )  # fmt: skip
         return self._kept(found)
 
-    def membership(self, reference: Any = None, *, texts: int = 500, seed: int = 0) -> Finding:
+    def membership(self, reference: Any = None, *, texts: int | None = None, seed: int = 0) -> Finding:
         """Whether it can be told from the loss which texts the model learned from (Yeom et al. 2018): AUC with its
         interval, and the share found at 1 % false finds, by the loss alone and beside zlib and a reference.
 
-        So many `texts` of the training text and of the held-out text are asked: stretches of a corpus, or rows.
+        So many `texts` of the training text and of the held-out text are asked, stretches of a corpus or rows: 500, or
+        200 of what is not a language model, whose texts are read one by one.
         `reference` is a Model, or the name of a run, that learned from other text of the same kind by the same
         tokenizer. DataError where the folder holds no text that the model learned from.
         """

@@ -11,17 +11,20 @@ from nbllm.data.examples import Examples
 from nbllm.errors import ModelError
 from nbllm.inspection.membership import Scored, score_examples, score_windows
 from nbllm.inspection.memorization import spread, stretches
+from nbllm.inspection.next_tokens import goes_on
 from nbllm.runners.texts import has_texts, texts
 from nbllm.store.folder import RunFolder
 
 if TYPE_CHECKING:
     from nbllm.handles.opened import Opened
 
+TOGETHER, ALONE = 500, 200  # texts of either kind, where nothing is said
 Pair = tuple[Scored, Scored]
 
 
-def members_and_others(model: Opened, count: int, seed: int) -> tuple[Callable[[Opened], Pair], str, str]:
+def members_and_others(model: Opened, count: int | None, seed: int) -> tuple[Callable[[Opened], Pair], str, str]:
     """What scores `count` texts of either kind by a model, what such a text is called, and how long it is."""
+    count = count or (TOGETHER if goes_on(model.module, model.objective) else ALONE)
     folder, rng = RunFolder(model.folder), np.random.default_rng((20180709, seed))
     if (folder.data / "held_out.json").is_file() and not has_texts(folder):
         sides = [Examples.open(folder.data / name) for name in ("train", "held_out")]

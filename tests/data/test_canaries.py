@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import nbllm
+from nbllm.callbacks import Step
 from nbllm.config import resolve
 from nbllm.data import tokenizers
 from nbllm.data.canaries import Canaries
@@ -100,3 +103,23 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     (tmp_path / "canaries.json").write_text('{"format": 1, "text": "{secret}", "canaries": []}', encoding="utf-8")
     with pytest.raises(DataError, match="damaged"):
         Canaries.open(tmp_path)
+
+
+def test_a_run_with_canaries_goes_on_as_if_never_interrupted(tmp_path: Path) -> None:
+    source = tmp_path / "a.txt"
+    source.write_text(LINES, encoding="utf-8")
+    settings = {"data": str(source), "size": "tiny", "steps": 6, "runner": "inline", "canaries": "20"}
+    settings |= {"canary_each": 1, "cache": False}
+
+    @nbllm.callbacks.register("halt_at_3")
+    def halt(event: Any, context: Any) -> Any:
+        return {"command": "stop"} if isinstance(event, Step) and event.step == 3 else None
+
+    whole = nbllm.train("whole", **settings)
+    cut = nbllm.train("cut", callbacks="halt_at_3", **settings)
+    assert (cut.state, cut.step) == ("stopped", 3)
+    cut.resume(runner="inline")
+    assert (cut.state, cut.step) == ("finished", 6), cut.error
+    assert whole.metrics.loss.tolist() == cut.metrics.loss.tolist()
+    assert Canaries.open(cut.folder / "data") == Canaries.open(whole.folder / "data")
+    assert whole.exposure().table.equals(cut.exposure().table)

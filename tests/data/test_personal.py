@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+import nbllm
 from nbllm.config import CleanConfig, DataConfig, RunConfig
 from nbllm.data.clean import CleanReport, clean, clean_rows
 from nbllm.data.personal import KINDS, china_id, find, iban, luhn, masked, redact
@@ -102,3 +105,17 @@ def test_the_setting_is_spelled_out_and_refused_where_wrong() -> None:
     assert CleanConfig(redact="ip, email").redact == ["email", "ip"]
     with pytest.raises(ValueError, match="Did you mean email"):
         CleanConfig(redact="mail")
+
+
+def test_what_was_replaced_is_reported(tmp_path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("\n".join(f"{i} mail{i}@example.com 13812345678" for i in range(400)), encoding="utf-8")
+    settings = {"data": str(path), "size": "tiny", "steps": 1, "runner": "inline", "redact": "email, phone"}
+    run = nbllm.train("kept", **settings)
+    report = json.loads((run.folder / "data" / "report.json").read_text(encoding="utf-8"))
+    assert report["clean"]["redacted"] == {"email": 400, "phone": 400}
+    stream = nbllm.train("streamed", streaming=True, **settings)
+    report = json.loads((stream.folder / "data" / "report.json").read_text(encoding="utf-8"))
+    assert report["sample_clean"]["redacted"] == {"email": 400, "phone": 400}
+    table = nbllm.preview(str(path), redact=True).to_frame()
+    assert table.value["redacted"] == "400 email, 400 phone"

@@ -126,7 +126,7 @@ TABLE: tuple[Command, ...] = (
         ),
         flags=(
             Flag("--reference", "RUN", "a run over other text of the same kind, with the same tokenizer"),
-            Flag("--texts", "N", "stretches or rows of either text [500]", "int"),
+            Flag("--texts", "N", "stretches or rows of either text [500, or 200 where each is read alone]", "int"),
             _SEED,
             _STEP,
         ),
