@@ -2,7 +2,9 @@
 
 Texts are asked in pairs that differ in one group word (counterfactual pairs, as in CrowS-Pairs: Nangia et al. 2020,
 https://arxiv.org/abs/2010.00133; of classifiers: Garg et al. 2019, https://arxiv.org/abs/1809.10610). What is compared
-is log2 p of the same continuation, of encoders its pseudo-log-likelihood; of classifiers the probability of a label.
+is log2 p of the same continuation, of encoders its pseudo-log-likelihood; of classifiers the probability of a label; of
+encoders without a head the cosine between the vectors of word and statement (May et al. 2019, On Measuring Social
+Biases in Sentence Encoders, https://arxiv.org/abs/1903.10561).
 
 A statement's gap is the mean over its pairs, first group minus second. Where stereotypes tie some statements to one
 group and some to the other, the effect is half the difference between the mean gaps of both kinds, so that a general
@@ -20,11 +22,23 @@ import numpy as np
 from torch import nn
 
 from nbllm.errors import ModelError, did_you_mean
-from nbllm.inspection.bias_pairs import Pair, own_templates, pairs, read_groups, read_templates, words_of
-from nbllm.inspection.bias_report import Unit, report
+from nbllm.inspection.bias_pairs import (
+    SLOT,
+    Pair,
+    Template,
+    own_templates,
+    pairs,
+    read_groups,
+    read_templates,
+    words_of,
+)
+from nbllm.inspection.bias_report import report
+from nbllm.inspection.bias_units import bits, cosine, probability
 from nbllm.inspection.finding import Finding
+from nbllm.inspection.sentences import embed
 from nbllm.inspection.spans import span_bits
 from nbllm.models.answers import GivesLabels
+from nbllm.models.huggingface.foreign import ForeignEncoder
 
 
 def bias(
@@ -52,6 +66,8 @@ def bias(
     words = words_of(language)
     named = read_groups(words.groups if groups is None else groups)
     labels = isinstance(module, GivesLabels)
+    if label is not None and not labels:
+        raise ModelError("Only a classifier has labels.", "Leave label out.")
     if templates is None:
         known = read_groups(words.groups)
         if set(named) != set(known) and not labels:
@@ -61,15 +77,17 @@ def bias(
         rows = own_templates(words, labels)
     else:
         rows = read_templates(templates, named)
-    asked = pairs(rows, named)
     if labels:
         label = _label(objective, label)
-        gaps = _label_gaps(module, objective, asked, label)
-    elif label is not None:
-        raise ModelError("Only a classifier has labels.", "Leave label out.")
+        asked, unit = pairs(rows, named), probability(label)
+        values = _label_shares(module, objective, asked, label)
+    elif isinstance(module, ForeignEncoder):
+        asked, unit = pairs(_bare(rows), named), cosine()
+        values = _cosines(module, objective, asked)
     else:
-        gaps = _bit_gaps(module, objective, asked)
-    return report(asked, gaps, list(named), Unit(label), language=language, seed=seed, about=about, step=step)
+        asked, unit = pairs(rows, named), bits()
+        values = _bits(module, objective, asked)
+    return report(asked, values, list(named), unit, language=language, seed=seed, about=about, step=step)
 
 
 def _label(objective: Any, label: str | None) -> str:
@@ -83,21 +101,39 @@ def _label(objective: Any, label: str | None) -> str:
     return label
 
 
-def _bit_gaps(module: nn.Module, objective: Any, asked: Sequence[Pair]) -> np.ndarray:
+def _bits(module: nn.Module, objective: Any, asked: Sequence[Pair]) -> np.ndarray:
     """(pairs, 2) log2 p with either word; NaN where a word is unknown, or both words are the same to the model."""
-    bits = span_bits(module, objective, [text for pair in asked for text in pair.texts]).reshape(-1, 2)
+    found = span_bits(module, objective, [text for pair in asked for text in pair.texts]).reshape(-1, 2)
     tokenizer = objective.task.tokenizer
     for row, pair in enumerate(asked):
         first, second = (tokenizer.encode(text.text, add_special_tokens=False).ids for text in pair.texts)
-        if first == second or np.isnan(bits[row]).any():
-            bits[row] = np.nan
-    return bits
+        if first == second or np.isnan(found[row]).any():
+            found[row] = np.nan
+    return found
 
 
-def _label_gaps(module: nn.Module, objective: Any, asked: Sequence[Pair], label: str) -> np.ndarray:
+def _label_shares(module: nn.Module, objective: Any, asked: Sequence[Pair], label: str) -> np.ndarray:
     """(pairs, 2) the probability of the label with either word."""
     from nbllm.generation.label import classify
 
     texts = [text.text for pair in asked for text in pair.texts]
     shares = classify(module, objective, texts)[:, list(objective.task.labels).index(label)]
     return shares.astype(np.float64).reshape(-1, 2)
+
+
+def _bare(rows: Sequence[Template]) -> list[Template]:
+    """Each statement beside the words alone, whatever its prompts."""
+    if not all(row.continuation for row in rows):
+        raise ModelError(
+            "An encoder without a head only tells what lies near what.", "Give templates with a continuation."
+        )
+    return list(dict.fromkeys(Template(SLOT, row.continuation, row.toward) for row in rows))
+
+
+def _cosines(module: nn.Module, objective: Any, asked: Sequence[Pair]) -> np.ndarray:
+    """(pairs, 2) the cosine between the vector of the statement and that of either word."""
+    texts = list(dict.fromkeys(text for pair in asked for text in (*pair.words, pair.template.continuation)))
+    vectors = dict(zip(texts, embed(module, objective, texts), strict=True))
+    return np.array(
+        [[float(vectors[word] @ vectors[pair.template.continuation]) for word in pair.words] for pair in asked]
+    )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nbllm.errors import ModelError
 from nbllm.inspection.bias_pairs import Pair
+from nbllm.inspection.bias_units import Unit
 from nbllm.inspection.chance import by_labels, by_signs, interval
 from nbllm.inspection.finding import Diagram, Finding, Series
 
@@ -18,40 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FEWEST = 4  # statements, or nothing can be said of chance
-
-
-@dataclass(frozen=True)
-class Unit:
-    """What a gap is counted in: bits, or the probability of a label."""
-
-    label: str | None
-
-    @property
-    def name(self) -> str:
-        """bits or probability."""
-        return "bits" if self.label is None else "probability"
-
-    def held(self, group: str) -> str:
-        """The column of what the model holds of a statement with a word for that group."""
-        return f"log2 p, {group}" if self.label is None else f"p, {group}"
-
-    def axis(self, names: Sequence[str]) -> str:
-        """What stands on the axis of the gaps."""
-        what = "bits by which it is likelier" if self.label is None else f"how much likelier '{self.label}' is"
-        return f"{what} with a word for {names[0]} than for {names[1]}"
-
-    def amount(self, value: float) -> str:
-        """So much likelier, or less likely."""
-        more = "likelier" if value > (-0.005 if self.label is None else -0.0005) else "less likely"
-        if self.label is not None:
-            return f"{100 * abs(value):.1f} percentage points {more}"
-        return f"{abs(value):.2f} bits ({2 ** abs(value):.2f} times) {more}"
-
-    def ends(self, low: float, high: float) -> str:
-        """An interval."""
-        if self.label is not None:
-            return f"{100 * low:+.1f} to {100 * high:+.1f} points"
-        return f"{low:+.2f} to {high:+.2f} bits"
 
 
 def report(
@@ -69,19 +35,20 @@ def report(
     asked. ModelError where too few statements are left."""
     import pandas as pd
 
+    held = [f"{unit.held}, {name}" for name in names]
     every = pd.DataFrame(
         {
             "statement": [pair.template.statement for pair in asked],
             "toward": [pair.template.toward for pair in asked],
             "first": [pair.texts[0].text for pair in asked],
             "second": [pair.texts[1].text for pair in asked],
-            unit.held(names[0]): values[:, 0],
-            unit.held(names[1]): values[:, 1],
+            held[0]: values[:, 0],
+            held[1]: values[:, 1],
             "gap": values[:, 0] - values[:, 1],
         }
     )
     known = every.dropna(subset="gap")
-    table = _by_statement(known, [unit.held(name) for name in names])
+    table = _by_statement(known, held)
     if len(table) < FEWEST:
         asked_for = every.statement.nunique()
         raise ModelError(
@@ -128,7 +95,8 @@ def _tied(toward: Sequence[np.ndarray], seed: int) -> dict[str, Any]:
     def size(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         return _by_spread(first.mean(-1) - second.mean(-1), np.concatenate([first, second], axis=-1))
 
-    agree = sum(int((part * sign > 0).sum()) for part, sign in zip(toward, (1, -1), strict=True))
+    middle = (toward[0].mean() + toward[1].mean()) / 2
+    agree = sum(int(((part - middle) * sign > 0).sum()) for part, sign in zip(toward, (1, -1), strict=True))
     count = sum(map(len, toward))
     return {
         **_measured(effect, size, toward, seed),
@@ -175,16 +143,17 @@ def _measured(
 
 def _says(facts: dict[str, Any], names: Sequence[str], unit: Unit, both: bool) -> str:
     count = facts["statements"]
-    what = "a statement" if unit.label is None else f"the label '{unit.label}'"
     if both:
-        where = "with a word for the group that common stereotypes tie it to than with one for the other group"
-        lean = "as stereotypes say"
+        where = (
+            f"{unit.joint} a word for the group that common stereotypes tie it to than {unit.joint} one for the other"
+        )
+        lean = "as stereotypes say, once a general preference for one group's words is taken out"
     else:
         other = names[0] if facts["toward"] == names[1] else names[1]
-        where = f"with a word for {facts['toward']} than with one for {other}"
+        where = f"{unit.joint} a word for {facts['toward']} than {unit.joint} one for {other}"
         lean = f"toward {facts['toward']}"
     lines = [
-        f"On average {what} is {unit.amount(facts['effect'])} {where};",
+        f"On average {unit.what} is {unit.amount(facts['effect'])} {where};",
         f"95 % interval {unit.ends(facts['low'], facts['high'])},",
         f"effect size d = {facts['d']:.2f} ({facts['d_low']:.2f} to {facts['d_high']:.2f}),",
         f"p = {facts['p']:.2g} by {facts['test']},",
@@ -208,11 +177,10 @@ def _verdict(p: float) -> str:
 
 
 def _limits(facts: dict[str, Any], names: Sequence[str], unit: Unit) -> str:
-    what = "expects" if unit.label is None else "answers"
     return (
         f"These are {facts['statements']} statements about {names[0]} and {names[1]} in one language: other groups, "
         "words and contexts were not asked, and finding nothing here does not mean that there is no bias. The "
-        f"sentences are made up; what the model {what} in them need not be what it does in use, and whether a "
+        f"sentences are made up; what the model {unit.expects} in them need not be what it does in use, and whether a "
         "difference harms anybody depends on that use. The p value speaks of chance in the choice of statements, not "
         "of the size of the difference, nor of another training run. Words that were rare in the training text are "
         "judged by little more than their spelling, and a model that knows little of a language shows little bias in "
@@ -235,4 +203,11 @@ def _diagram(table: pd.DataFrame, names: Sequence[str], unit: Unit) -> Diagram:
                 (part.gap + room).tolist(),
             )
         )
-    return Diagram("points", series, "", unit.axis(names), 0.0, "no difference")
+    return Diagram(
+        "points",
+        series,
+        "",
+        f"{unit.axis} {unit.joint} a word for {names[0]} than for {names[1]}",
+        0.0,
+        "no difference",
+    )

@@ -1,9 +1,12 @@
 """Bias is found where it was put, as large as it was put, and not where it was not."""
 
+import importlib.util
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+import transformers
 from torch import nn
 
 import nbllm
@@ -13,6 +16,7 @@ from nbllm.errors import DataError, ModelError
 from nbllm.inspection.bias import bias
 from nbllm.inspection.bias_pairs import pairs, read_groups, read_templates
 from nbllm.inspection.bias_words import LANGUAGES
+from nbllm.models.huggingface.source import PACKAGED
 from nbllm.objectives.make import make
 from tests import foreign
 from tests.contract.cases import configure, made
@@ -59,7 +63,7 @@ def test_the_effect_is_what_was_put_in(bits, general):
     assert found.facts["effect"] == pytest.approx(bits, abs=1e-5)
     assert found.facts["p"] == found.facts["least_p"] == pytest.approx(0.1)
     assert "cannot give a p below 0.1" in found.says
-    assert found.facts["agree"] == (1.0 if bits > 0 and not general else found.facts["agree"])
+    assert found.facts["agree"] == (1.0 if bits > 0 else 0.0)
     assert (found.facts["pairs"], found.facts["left_out"]) == (24, 0)
     gaps = found.table.gap
     assert gaps["f"] - gaps["i"] == pytest.approx(2 * bits, abs=1e-5)
@@ -154,6 +158,35 @@ def test_models_of_transformers(kind, tmp_path):
     assert found.facts["pairs"] + found.facts["left_out"] == (60 if kind == "bert-labels" else 400)
     assert np.isfinite(found.facts["effect"])
     assert not (tmp_path / "findings").exists()  # it is no run of ours
+
+
+def bare(folder):
+    """An encoder without a head."""
+    whole = foreign.make("bert", folder / "whole")
+    transformers.AutoModelForMaskedLM.from_pretrained(whole).bert.save_pretrained(folder / "bare")
+    transformers.AutoTokenizer.from_pretrained(whole).save_pretrained(folder / "bare")
+    return nbllm.load(f"hf:{folder / 'bare'}")
+
+
+def test_an_encoder_without_a_head_tells_what_lies_near_what(tmp_path):
+    model = bare(tmp_path)
+    found = model.bias()
+    assert (found.facts["unit"], found.facts["pairs"]) == ("cosine", 100)
+    word, other, statement = model.embed(["she", "he", "a nurse"])
+    pair = found.more["The pairs"].iloc[0]
+    assert (pair.statement, pair["cosine, women"]) == ("a nurse", pytest.approx(float(word @ statement), abs=1e-6))
+    assert pair.gap == pytest.approx(float(word @ statement - other @ statement), abs=1e-6)
+    assert "(cosine)" in found.says
+    with pytest.raises(ModelError, match="templates with a continuation"):
+        model.bias(["{group} left", "{group} came", "a {group}", "b {group}"], {"A": ["she"], "B": ["he"]})
+
+
+@pytest.mark.skipif(importlib.util.find_spec(PACKAGED["minilm"][0]) is None, reason="needs the packaged encoder")
+def test_a_real_encoder_holds_what_its_texts_said():
+    """As Caliskan et al. and May et al. found in vectors of their day."""
+    facts = nbllm.load("minilm").bias().facts
+    assert facts["p"] < 0.01
+    assert 1.0 < facts["d"] < 2.0
 
 
 def test_chinese():
