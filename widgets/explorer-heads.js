@@ -7,6 +7,7 @@ const LABEL = 26; // pixels of the layer's number
 const EDGE = 6; // pixels between pictures, with their borders
 const SMALLEST = 16;
 const WIDEST = 64;
+const SLICE = 30; // ms of drawing before the page may do other things
 
 const cellOf = ({ heads }, width) => Math.max(SMALLEST, Math.min(WIDEST, Math.floor((width - LABEL - 8) / heads) - EDGE));
 
@@ -18,6 +19,8 @@ export function widthOf(source, most) {
 // The pictures. `choose(m)` is called with the number of a map.
 export function pictures(choose) {
   const node = el("div", { class: "nbllm-heads", role: "group", "aria-label": "All heads: arrow keys move, Enter opens" });
+  const waiting = new Map(); // canvases to what draws them
+  let timer = null;
   let buttons = [], drawn = [], layout = "", columns = 1;
 
   // `source` says layers, heads, extras; `small(m)` gives a map or null, `shade(map)` its colours, `title(m)` its name.
@@ -39,11 +42,26 @@ export function pictures(choose) {
       button.setAttribute("aria-label", name);
       if (drawn[m]?.[0] === map && drawn[m][1] === look) return;
       drawn[m] = [map, look];
-      const pen = canvas.getContext("2d");
-      if (!map) return pen.clearRect(0, 0, canvas.width, canvas.height);
-      pen.putImageData(paint(map, { r0: 0, r1: map.rows, c0: 0, c1: map.columns }, canvas.width, canvas.height, shade(map)), 0, 0);
+      waiting.set(canvas, () => {
+        const pen = canvas.getContext("2d");
+        if (!map) return pen.clearRect(0, 0, canvas.width, canvas.height);
+        pen.putImageData(paint(map, { r0: 0, r1: map.rows, c0: 0, c1: map.columns }, canvas.width, canvas.height, shade(map)), 0, 0);
+      });
     });
+    draw();
     if (!buttons.some((button) => button.tabIndex === 0) && buttons.length) buttons[0].tabIndex = 0;
+  }
+
+  // Many pictures of long texts take a while: they come after the large map, some at a time.
+  function draw(later = waiting.size > 1) {
+    clearTimeout(timer);
+    const started = performance.now();
+    for (const [canvas, act] of later ? [] : waiting) {
+      waiting.delete(canvas);
+      act();
+      if (performance.now() - started > SLICE) break;
+    }
+    if (waiting.size) timer = setTimeout(() => draw(false), later ? 20 : 0);
   }
 
   function build({ layers, heads, extras }, cell, tall, ratio) {
@@ -51,6 +69,7 @@ export function pictures(choose) {
     const picture = (m) => el("button", { type: "button", class: "nbllm-thumb", onclick: () => choose(m) },
       el("canvas", { width: Math.round(cell * ratio), height: Math.round(tall * ratio), style: `width:${cell}px;height:${tall}px`, "aria-hidden": "true" }));
     drawn = [];
+    waiting.clear();
     buttons = Array.from({ length: layers * heads + extras.length }, (_, m) => picture(m));
     const grid = el("div", { class: "nbllm-heads-grid", style: `grid-template-columns:${LABEL}px repeat(${heads}, max-content)` });
     const quiet = (text) => el("span", { class: "nbllm-quiet nbllm-heads-mark", "aria-hidden": "true" }, text);

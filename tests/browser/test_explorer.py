@@ -119,7 +119,12 @@ def test_hostile_tokens_are_text_in_every_view(tmp_path: Path, monkeypatch: pyte
             until(lambda: board.locator(".heatmaplayer image").count() == 1, "the heatmap of the dashboard")
             board.scroll_into_view_if_needed()
             lab.screenshot(f"explorer-dashboard-{theme}")
-            board.get_by_role("button", name="show as table").click()
+            layer = board.get_by_role("slider", name="layer")
+            layer.focus()
+            press(page, "ArrowRight ArrowLeft ArrowRight")
+            assert layer.get_attribute("aria-valuetext") == "1", "the keys are the slider's, not the notebook's"
+            board.get_by_role("button", name="show as table").focus()
+            press(page, "Enter")
             assert "<img␣src=x␣onerror=window.hacked=1>" in board.locator(".nbllm-table").inner_text()
             for summary in page.locator("summary").all():
                 summary.evaluate("(s) => { s.parentElement.open = true }")
@@ -284,4 +289,17 @@ def _walk_thousand(page: Page, maps: Any) -> None:
     assert f"t{place + 1} looks at t{best - 2}: " in read(found)
     assert maps.weights[3, 0, place + 1, best - 2] == weight(found)
     press(page, "0")
+    assert found.locator(".nbllm-controls .nbllm-quiet.nbllm-number").inner_text() == ""
+    # The same by mouse: a window is drawn, and a double click shows the whole again.
+    box = found.locator("canvas.nbllm-map").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 120, box["y"] + 300)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 180, box["y"] + 330)
+    page.mouse.move(box["x"] + 200, box["y"] + 360)
+    page.mouse.up()
+    where = found.locator(".nbllm-controls .nbllm-quiet.nbllm-number").inner_text()
+    first, last = (int(part.replace(",", "")) for part in where.split(" ")[1].rstrip(",").split("–"))
+    assert 60 < last - first < 400
+    found.locator("canvas.nbllm-map").dblclick(position={"x": 150, "y": 300})
     assert found.locator(".nbllm-controls .nbllm-quiet.nbllm-number").inner_text() == ""

@@ -161,6 +161,20 @@ def test_another_text_by_the_checkpoints_in_a_thread(trained: nbllm.Run) -> None
     widget.close()
 
 
+def test_every_part_of_an_encoder_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NBLLM_RUNS", str(tmp_path / "runs"))
+    run = nbllm.train("pairs", model="seq2seq", size="tiny", steps=2, runner="inline", **{"sample.every": 0})
+    model = run.load()
+    explorer = model.explore("July 14", "14 juillet")
+    assert [source.name for source in explorer.sources] == ["cross", "encoder", "decoder"]
+    assert explorer.title == "Attention of pairs"
+    described = explorer.widget().sources
+    assert (described[0]["rows"], described[0]["columns"]) == (11, 8)
+    assert "".join(described[0]["keys"]).startswith("July␣14")
+    assert [each["causal"] for each in described] == [False, False, True]
+    assert [source.name for source in model.explore("July 14").sources] == ["encoder"]
+
+
 def test_what_cannot_be_shown_says_what_to_type(trained: nbllm.Run, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"text=\.\.\."):
         trained.explore(target="x")
