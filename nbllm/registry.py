@@ -133,6 +133,7 @@ VIEWS: Registry[Any] = Registry(
     attention_page="nbllm.dashboards.attention_page:page",
     predictions="nbllm.plots.lens:lens_figure",
     predictions_page="nbllm.dashboards.strip:strip",
+    lens="nbllm.dashboards.lens:lens",
     influence="nbllm.plots.influence:influence_figure",
     influence_picture="nbllm.plots.influence:influence_picture",
     finding="nbllm.plots.findings:finding_figure",

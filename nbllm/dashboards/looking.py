@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from nbllm.dashboards import explorer_still
 from nbllm.dashboards.compare import PLOTLY, plotly
 from nbllm.dashboards.explorer import Explorer
+from nbllm.dashboards.lens import Lens
 from nbllm.dashboards.tables import table
 from nbllm.dashboards.tiers import tier
 from nbllm.handles.readable import plain
@@ -34,7 +35,9 @@ def show(found: Any) -> None:
     from IPython.display import display
 
     if isinstance(found, AttentionMaps):
-        found.explore().show()
+        found = found.explore()
+    if isinstance(found, Explorer | Lens):
+        found.show()
         return
     if not isinstance(found, Predictions | Influence):
         display(found)

@@ -35,7 +35,7 @@ def strip(predictions: Any) -> str:
     said = f"{count:,} tokens, {bits:.2f} bits a token, {predictions.bits_per_byte:.3f} bits per byte"
     cut = f"; the first {MOST} are shown, .frame() has all" if count > MOST else ""
     scale = "".join(
-        f'<span style="display:inline-block;width:16px;height:.8em;background:{_shade(step / 8)}"></span>'
+        f'<span style="display:inline-block;width:16px;height:.8em;background:{shade(step / 8)}"></span>'
         for step in range(9)
     )
     behind = table(
@@ -53,12 +53,13 @@ def strip(predictions: Any) -> str:
 def _token(predictions: Any, place: int, blind: float) -> str:
     surprise = float(predictions.surprise[place])
     return (
-        f'<bdi title="{escape(_hover(predictions, place), quote=True)}" style="background:{_shade(surprise / blind)};'
+        f'<bdi title="{escape(_hover(predictions, place), quote=True)}" style="background:{shade(surprise / blind)};'
         f'border-radius:2px">{escape(_lines(predictions.tokens[place]))}</bdi>'
     )
 
 
-def _shade(share: float) -> str:
+def shade(share: float) -> str:
+    """The background of a token: the stronger, the more surprising it was as a share of a blind guess."""
     return f"rgba({_SHADE},{_STRONGEST * min(1.0, max(0.0, share)):.2f})"
 
 

@@ -122,6 +122,20 @@ class Looking(Opened):
         with self._threads():
             return predictions(self.module, self.objective, text, top=top, layers=layers, source=source)
 
+    def lens(self, prompt: str = "", **settings: Any) -> Any:
+        """Let the model go on from the prompt, and look at what else it might have written: the likeliest tokens at
+        each place, what temperature, top k, top p and min p leave of them, and branches that part with another token.
+
+        To be displayed; `.branch(place, token)` writes a branch without the page, `.table()` compares them. Settings:
+        max_tokens, temperature, top_k, top_p, min_p, seed.
+        """
+        from nbllm.inspection.branches import Branches
+
+        self._check_open()
+        with self._threads():
+            branches = Branches(self.module, self.objective, prompt, self._usual(), **settings)
+            return VIEWS.get("lens")(branches, title=f"What {self.folder.name} might have written")
+
     def influence(
         self,
         text: str,

@@ -178,6 +178,7 @@ class NbllmMagics(Magics):
     llm_attention = _looks("attention")
     llm_predictions = _looks("predictions")
     llm_influence = _looks("influence")
+    llm_lens = _looks("lens")
 
     llm_bias = _audits("bias")
     llm_toxicity = _audits("toxicity")

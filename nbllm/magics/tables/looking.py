@@ -54,6 +54,27 @@ TABLE: tuple[Command, ...] = (
         notes="RUN is a run's name, or last. It gives back .frame(), .alternatives, .bits_per_byte and .figure().",
     ),
     Command(
+        "lens",
+        "[RUN] [PROMPT...]",
+        "Let a model write, see what else it might have written at each place, and branch with another token.",
+        (
+            '%llm_lens shakespeare "To be, or"',
+            "%llm_lens last The value of --max-tokens 60 --temperature 1 --top-p 0.9",
+            "%%llm_lens shakespeare\nTo be, or not to be,",
+        ),
+        flags=(
+            Flag("--max-tokens", "N", "tokens to write [40]", "int"),
+            Flag("--temperature", "X", "0 takes the likeliest; lower is safer, higher is bolder", "float"),
+            Flag("--top-k", "N", "draw from the N likeliest alone", "int"),
+            Flag("--top-p", "X", "draw from the likeliest that hold this share", "float"),
+            Flag("--min-p", "X", "draw from what is at least so likely as a share of the likeliest", "float"),
+            Flag("--seed", "N", "what is drawn; the same number gives the same text [1]", "int"),
+            Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int"),
+        ),
+        cell="the prompt",
+        notes="RUN is a run's name, or last. It gives back .branch(PLACE, TOKEN), .table() and .frame().",
+    ),
+    Command(
         "influence",
         "[RUN] [TEXT...]",
         "Show which token of a text moved which answer of a model, of any kind, as a heatmap.",

@@ -1,0 +1,219 @@
+"""The lens: a model writes, and one sees what else it might have written, changes a token, and compares what follows.
+
+    model.lens("To be, or")              a prompt, what follows, and branches of it
+
+In a page it is a widget; a saved notebook keeps the branches as strips of tokens with their table.
+"""
+
+from __future__ import annotations
+
+import math
+from html import escape
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from nbllm.dashboards.live import cell_id, enable_colab
+from nbllm.dashboards.strip import shade
+from nbllm.dashboards.tables import table
+from nbllm.dashboards.tiers import Tier, tier
+from nbllm.inspection.branches import Branch, Branches, Token, alternatives
+from nbllm.plots.maps import apart, visible
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nbllm.dashboards.lens_widget import Widget
+
+# JupyterLab writes an error where a widget's kernel is gone; the strips beside it say it better.
+_STYLE = (
+    "<style>.jp-OutputArea:has(.nbllm-lens-saved) .jp-OutputArea-output.jupyter-widgets:not(:has(*))"
+    "{display:none}</style>"
+)
+_FACE = "white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.9;font-family:var(--jp-code-font-family,monospace)"
+_HOVERED = 8
+_BAR = 12
+
+
+class Lens:
+    """What `lens` gives: shown by the last line of a cell, or by `show`.
+
+    .branches   the branches as they are: .table(), .frame()
+    .branch(place, token)   writes another one, without the page
+    """
+
+    # What each cell shows, so that running a cell again lets go of its last lens.
+    _of_cell: ClassVar[dict[str, Widget]] = {}
+
+    def __init__(self, branches: Branches, title: str):
+        tier()  # a wrong $NBLLM_DISPLAY is said before anything is shown
+        self._own = branches
+        self._widget: Widget | None = None
+        self.title = title
+
+    @property
+    def branches(self) -> Branches:
+        """The prompt and all that was written from it, those of the page included."""
+        return self._own if self._widget is None else self._widget._branches
+
+    def branch(self, place: int, token: int | str | None = None, branch: int = 0, **settings: Any) -> str:
+        """Write a branch that parts at a place of the text (0 for the first token of the prompt) with another token
+        there: its label among the likeliest, or its number. Gives back the text; the page shows it too."""
+        for _ in self.branches.branch(branch, place, token, **settings):
+            pass
+        if self._widget is not None:
+            self._widget._tell()
+        return self.branches.text(self.branches.all[-1])
+
+    def frame(self) -> pd.DataFrame:
+        """A row a branch and token: branch, place, token, probability, rank, bits, and the likeliest beside it."""
+        return self.branches.frame()
+
+    def table(self) -> pd.DataFrame:
+        """A row a branch: where it parts, how many tokens and bits it has of its own, and its text."""
+        return self.branches.table()
+
+    def __repr__(self) -> str:
+        return f"<Lens of {len(self.branches.prompt):,} characters, {len(self.branches.all)} branches>"
+
+    def __str__(self) -> str:
+        return text(self)
+
+    def _repr_html_(self) -> str:
+        return page(self)
+
+    def _ipython_display_(self) -> None:
+        self.show()
+
+    def widget(self) -> Widget:
+        """The widget by itself, to be put into a layout of your own."""
+        from nbllm.dashboards.lens_widget import Widget
+
+        self._widget = Widget(self.branches, self.title)
+        return self._widget
+
+    def show(self, as_tier: Tier | None = None) -> None:
+        """Display it under the cell that runs now, as well as the front end allows."""
+        from IPython.display import display
+
+        chosen = as_tier or tier()
+        if chosen == "text":
+            print(text(self))
+            return
+        if chosen == "widget":
+            enable_colab()
+            widget = self.widget()
+            cell = cell_id()
+            if cell is not None:
+                if (before := self._of_cell.get(cell)) is not None:
+                    before.close()
+                self._of_cell[cell] = widget
+            view = {"model_id": widget.model_id, "version_major": 2, "version_minor": 0}
+            display({"application/vnd.jupyter.widget-view+json": view, "text/plain": repr(self)}, raw=True)
+        display({"text/html": page(self), "text/plain": "" if chosen == "widget" else text(self)}, raw=True)
+
+
+def lens(branches: Branches, title: str) -> Lens:
+    """The lens of branches, of which the first is written here if it is not yet."""
+    if not branches.all:
+        for _ in branches.write():
+            pass
+    return Lens(branches, title)
+
+
+def page(shown: Any) -> str:
+    """Every branch as a strip of tokens, and under it the tables. All text is escaped."""
+    known: Branches = shown.branches
+    blind = math.log2(max(2, known.tokenizer.get_vocab_size()))
+    strips = "".join(_strip(known, each, blind) for each in known.all)
+    found = table(compared(known), "Branches: where they part, and their surprise", across=True)
+    places = table(expected(known), "Tokens, and what was expected in their place", across=True)
+    return (
+        f'<div class="nbllm-lens-saved">{_STYLE}<p style="margin:4px 0"><strong>{escape(shown.title)}</strong></p>'
+        f"{strips}"
+        f"<details><summary>Branches as a table</summary>{found}</details>"
+        f"<details><summary>Tokens as a table</summary>{places}</details>"
+        '<p style="margin:4px 0;opacity:.75">Hover over a token to see what was expected. '
+        "Run the cell again to branch from it.</p></div>"
+    )
+
+
+def text(shown: Any) -> str:
+    """The same as lines of text."""
+    from nbllm.handles.readable import plain
+
+    known: Branches = shown.branches
+    rows = [plain(expected(known))]
+    if len(known.all) > 1:
+        rows.append(plain(compared(known)))
+    return "\n\n".join([f"{shown.title}: {visible_line(known.text(known.all[0]))}", *rows])
+
+
+def visible_line(said: str) -> str:
+    """A text on one line."""
+    return "".join(" " if c == " " else visible(c) for c in said)
+
+
+def compared(known: Branches) -> pd.DataFrame:
+    """A row a branch, in words."""
+    import pandas as pd
+
+    found = known.table()
+    rows = []
+    for row in found.reset_index().to_dict("records"):
+        parts = "" if pd.isna(row["from"]) else f"branch {row['from']}, place {row['place']}: {visible(row['token'])}"
+        rows.append(
+            {
+                "parts from": parts, "tokens": f"{row['tokens']:,}", "bits": f"{row['bits']:.1f}",
+                "bits a token": f"{row['bits_per_token']:.2f}", "text": visible_line(row["text"]),
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows, index=pd.Index(found.index, name="branch"))
+
+
+def expected(known: Branches) -> pd.DataFrame:
+    """A row a token of the first branch, in words: its probability, rank and bits, and what was expected."""
+    import pandas as pd
+
+    rows = []
+    for token in known.tokens(known.all[0]):
+        best = ", ".join(f"{apart(visible(label))} {share:.0%}" for label, share in alternatives(token)[:3])
+        told = token.probability is not None
+        rows.append(
+            {
+                "token": visible(token.label), "probability": f"{token.probability:.2%}" if told else "",
+                "rank": f"{token.rank:,}" if token.rank else "", "bits": f"{token.bits:.2f}" if told else "",
+                "expected": best,
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows, index=pd.RangeIndex(len(rows), name="place"))
+
+
+def _strip(known: Branches, branch: Branch, blind: float) -> str:
+    tokens = known.tokens(branch)
+    spans = []
+    for place, token in enumerate(tokens):
+        shared = place < (branch.at if branch.parent is not None else 0)
+        label = escape(visible_lines(token.label))
+        colour = "" if token.bits is None else f"background:{shade(token.bits / blind)};"
+        quiet = "opacity:.45;" if shared else "opacity:.7;" if token.bits is None else ""
+        spans.append(f'<bdi title="{escape(_hover(token), quote=True)}" style="{colour}{quiet}">{label}</bdi>')
+        if place == len(known.given) - 1 and known.joint:
+            spans.append(f"<span>{escape(known.joint)}</span>")
+    return (
+        f'<div style="margin:6px 0"><span style="opacity:.7;font-size:smaller">branch {branch.number}</span>'
+        f'<div style="{_FACE}">{"".join(spans)}</div></div>'
+    )
+
+
+def visible_lines(label: str) -> str:
+    """A token in its text: a space is a space, and a line feed is seen and ends its line."""
+    return label.replace("␣", " ").replace("⏎", "⏎\n")
+
+
+def _hover(token: Token) -> str:
+    if token.probability is None:
+        return f"{apart(visible(token.label))}  read"
+    lines = [f"{apart(visible(token.label))}  {token.probability:.2%}, rank {token.rank:,}, {token.bits:.1f} bits", ""]
+    for label, share in alternatives(token)[:_HOVERED]:
+        bar = "█" * max(1, round(share * _BAR)) if share >= 0.5 / _BAR else "▏"
+        lines.append(f"{share:6.1%}  {bar}  {apart(visible(label))}{' ←' if label == token.label else ''}")
+    return "\n".join(lines)
