@@ -1,0 +1,94 @@
+"""How states are shown under a cell and in a terminal: gates, units that track a property, filters, a latent space.
+
+A page with Plotly draws the figure from data in the notebook, without the kernel; others take the still picture. Below
+it stands the table, that opens at a click.
+"""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from nbllm.dashboards.compare import PLOTLY, plotly
+from nbllm.dashboards.tables import table
+from nbllm.dashboards.tiers import tier
+from nbllm.handles.readable import plain
+from nbllm.inspection.gate_maps import Gates
+from nbllm.inspection.units import Units
+from nbllm.plots.maps import apart, visible
+from nbllm.plots.units import MOST, evened, title_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KINDS: tuple[type, ...] = (Gates, Units)
+_ROWS = 64  # of a table
+
+
+def show_states(found: Any) -> None:
+    """Display the figure and the table of one of KINDS, as this page or terminal can."""
+    from IPython.display import display
+
+    chosen = tier()
+    if chosen == "text":
+        print(states_text(found))
+        return
+    png = base64.b64encode(found._repr_png_()).decode("ascii")
+    if chosen == "widget":
+        image = f'<img alt="{escape(repr(found), quote=True)}" src="data:image/png;base64,{png}">'
+        display({PLOTLY: plotly(found.figure()), "text/html": image, "text/plain": repr(found)}, raw=True)
+    else:
+        display({"image/png": png, "text/plain": repr(found)}, raw=True)
+    display({"text/html": behind(found), "text/plain": ""}, raw=True)
+
+
+def states_text(found: Any) -> str:
+    """The table and what it is of, as lines of text."""
+    return f"{plain(rows(found).iloc[:_ROWS])}\n{_said(found)}"
+
+
+def behind(found: Any) -> str:
+    """The table as HTML that opens at a click."""
+    return f"<details><summary>Table</summary>{table(rows(found).iloc[:_ROWS], _said(found))}</details>"
+
+
+def _said(found: Any) -> str:
+    """What the object says of itself, without anything that is out of sight."""
+    return visible(repr(found)).replace("␣", " ")
+
+
+def rows(found: Any) -> pd.DataFrame:
+    """The table with numbers as they are read."""
+    frame = found.table.copy()
+    for column in frame.columns:
+        if frame[column].dtype.kind == "f":
+            frame[column] = [f"{value:.3g}" if abs(value) >= 100 else f"{value:.3f}" for value in frame[column]]
+        elif frame[column].dtype == object:
+            frame[column] = [visible(str(value)) if column != "text" else str(value) for value in frame[column]]
+    return frame.astype(str)
+
+
+def units_page(units: Units) -> str:
+    """The text coloured by the state of the best unit, underlined where the property is, and the table behind."""
+    shades = evened(units.state()[:MOST])
+    low, high = float(units.wanted.min()), float(units.wanted.max())
+    spans = []
+    for token, shade, value, truth in zip(units.tokens, shades, units.state(), units.wanted, strict=False):
+        colour = f"rgba({'0,114,178' if shade > 0 else '213,94,0'},{0.55 * abs(shade):.2f})"
+        share = (truth - low) / (high - low or 1.0)
+        line = f";border-bottom:3px solid rgba(128,128,128,{0.15 + 0.85 * share:.2f})" if share > 0 else ""
+        hover = escape(f"{visible(token)}  state {value:+.3f}, {units.property} {truth:g}", quote=True)
+        spans.append(
+            f'<bdi title="{hover}" style="background:{colour}{line}">{escape(apart(visible(token)))}</bdi><wbr>'
+        )
+        if "\n" in token or "↵" in token or "⏎" in token:
+            spans.append("<br>")
+    cut = f"; the first {MOST} of {len(units.tokens):,} tokens" if len(units.tokens) > MOST else ""
+    return (
+        f'<p style="margin:4px 0">{escape(title_of(units, 0))}{cut}</p>'
+        '<p style="margin:0 0 6px;font-size:12px;opacity:.75">Blue: the state is high; orange: low; underlined: the '
+        "property.</p>"
+        '<div style="font-family:monospace;line-height:1.9;white-space:pre-wrap;overflow-wrap:anywhere">'
+        f"{''.join(spans)}</div>{behind(units)}"
+    )
