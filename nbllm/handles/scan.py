@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,7 @@ def scan_of(run: Run, kinds: Any = None) -> Finding:
     else:
         records = sources.read_records(config.data, base, cache)  # type: ignore[assignment]
     found = scan(records, _kinds(kinds), about=run.name)
-    keep(found, run.folder)
+    keep(replace(found, more={}), run.folder)  # not even masked, what stands about it may be personal
     return found
 
 

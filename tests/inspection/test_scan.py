@@ -51,7 +51,7 @@ def test_of_a_file_a_table_and_a_run(tmp_path: Path) -> None:
         "read", data=str(tmp_path / "a.txt"), size="tiny", steps=1, runner="inline", **{"data.clean.redact": True}
     )
     assert run.scan().facts["email"] == 60
-    assert [each.kind for each in run.findings] == ["personal-data"]
+    assert [(each.kind, each.more) for each in run.findings] == [("personal-data", {})]
     text = run.load().tokenizer.get_vocab()
     assert "@" not in text
     rows = [{"source": "call 13812345678", "target": f"to {i}@example.com"} for i in range(30)]
