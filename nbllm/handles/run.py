@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from nbllm.inspection.finding import Finding
+    from nbllm.inspection.head_course import HeadCourse
+    from nbllm.inspection.maps import AttentionMaps
 
 _POLL = 0.05
 _CHECKPOINT_SECONDS = 60.0
@@ -211,6 +213,18 @@ class Run:
     def dashboard(self) -> Any:
         """The live dashboard, to be displayed."""
         return VIEWS.get("dashboard")(self)
+
+    def attention(self) -> dict[int, AttentionMaps]:
+        """Step to the attention maps of the probe text that were kept while training (`probe.text`, `probe.every`)."""
+        from nbllm.inspection.kept import kept_maps
+
+        return kept_maps(self.folder)
+
+    def heads(self) -> HeadCourse:
+        """What each head looked at in the course of the training, measured on the maps that were kept."""
+        from nbllm.inspection.head_course import head_course
+
+        return head_course(self.attention())
 
     def explore(
         self,
