@@ -172,7 +172,7 @@ def kept(folder: Path) -> list[Finding]:
         try:
             if path.stat().st_size <= MOST_BYTES:
                 found.append(Finding.from_json(read_json(path)))
-        except (DataError, OSError):
+        except (DataError, OSError, RecursionError):
             continue
     return found
 

@@ -85,6 +85,13 @@ def test_what_is_no_finding_is_left_out(tmp_path, spoil):
     assert [each.kind for each in kept(tmp_path)] == ["balance"]
 
 
+def test_files_that_are_no_json_are_left_out(tmp_path):
+    keep(finding(kind="balance"), tmp_path)
+    for name, text in (("deep", "[" * 200_000), ("half", '{"format": 1, '), ("long", '"' + "x" * 5_000_000 + '"')):
+        (tmp_path / "findings" / f"{name}.json").write_text(text, encoding="utf-8")
+    assert [each.kind for each in kept(tmp_path)] == ["balance"]
+
+
 def test_a_folder_without_findings_has_none(tmp_path):
     assert kept(tmp_path) == []
 
