@@ -1,5 +1,6 @@
 // The weights that lie in the page: float16, as they came, read through tables and never copied. A map is {data, rows,
-// columns}: halves (Uint16Array) of weights from 0 to 1, or differences (Float32Array) from -1 to 1 with `signed`.
+// columns}: halves (Uint16Array) of weights from 0 to 1, or differences (Float32Array) from -1 to 1 with `signed`. One that
+// is `packed` has of each row what lies up to the diagonal: what comes later is not seen.
 import { visible } from "./dom.js";
 
 const ONE = 0x3c00; // the half of 1; halves of numbers from 0 to 1 are in the order of these numbers
@@ -11,8 +12,12 @@ const NUMBERS = Float32Array.from({ length: ONE + 1 }, (_, half) => {
   return exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : (2 ** -14 * fraction) / 1024;
 });
 
+const startOf = (map, row) => (map.packed ? (row * (row + 1)) / 2 : row * map.columns);
+const endOf = (map, row) => (map.packed ? row + 1 : map.columns); // columns of the row
+
 export function valueAt(map, row, column) {
-  const value = map.data[row * map.columns + column];
+  if (map.packed && column > row) return 0;
+  const value = map.data[startOf(map, row) + column];
   return map.signed ? value : NUMBERS[Math.min(value, ONE)];
 }
 
@@ -59,27 +64,28 @@ export function mapsOf(model, arrived) {
 
   // The same map is the same object, by which drawings know what they have drawn.
   const made = new WeakMap(); // halves to their maps
-  const cut = (data, m, rows, columns) => {
+  const cut = (data, m, rows, columns, packed) => {
     if (!made.has(data)) made.set(data, []);
-    return (made.get(data)[m] ??= { data: data.subarray(m * rows * columns, (m + 1) * rows * columns), rows, columns });
+    const size = packed ? (rows * (rows + 1)) / 2 : rows * columns;
+    return (made.get(data)[m] ??= { data: data.subarray(m * size, (m + 1) * size), rows, columns, packed });
   };
   // One map, or null: then it is on its way.
   function map(s, t, m) {
     fill();
-    const { rows, columns } = sources()[s];
+    const { rows, columns, packed: half } = sources()[s];
     const all = parts.get(`${s}:${t}:all`);
-    if (all) return cut(all, m, rows, columns);
+    if (all) return cut(all, m, rows, columns, half);
     const one = parts.get(`${s}:${t}:${m}`);
-    if (one) return cut(one, 0, rows, columns);
+    if (one) return cut(one, 0, rows, columns, half);
     ask(`${s}:${t}:${sources()[s].whole ? "all" : m}`);
     return null;
   }
   // The map for a small picture: the map itself, or its largest weights by region.
   function small(s, t, m) {
     fill();
-    const { rows, columns, thumb } = sources()[s];
+    const { rows, columns, packed: half, thumb } = sources()[s];
     const all = parts.get(`${s}:${t}:all`);
-    if (all) return cut(all, m, rows, columns);
+    if (all) return cut(all, m, rows, columns, half);
     const some = parts.get(`${s}:${t}:thumbs`);
     if (some) return cut(some, m, ...thumb);
     ask(`${s}:${t}:${sources()[s].whole ? "all" : "thumbs"}`);
@@ -100,7 +106,7 @@ export function difference(a, b) {
   if (subtracted[0] === a && subtracted[1] === b) return subtracted[2];
   const data = new Float32Array(a.data.length);
   for (let i = 0; i < data.length; i++) data[i] = NUMBERS[Math.min(b.data[i], ONE)] - NUMBERS[Math.min(a.data[i], ONE)];
-  subtracted = [a, b, { data, rows: a.rows, columns: a.columns, signed: true }];
+  subtracted = [a, b, { data, rows: a.rows, columns: a.columns, packed: a.packed, signed: true }];
   return subtracted[2];
 }
 
@@ -116,14 +122,14 @@ export function largest(map) {
 
 // The strongest `most` pairs as [row, column, value], the strongest first. Halves are counted to find where to cut.
 export function strongest(map, most) {
-  const { data, columns } = map;
+  const { data } = map;
   const rank = map.signed ? (value) => Math.round(Math.abs(value) * ONE) : (value) => Math.min(value, ONE);
   const counts = new Uint32Array(ONE + 1);
   for (let i = 0; i < data.length; i++) counts[rank(data[i])] += 1;
   let cut = ONE, sum = counts[ONE];
   while (sum < most && cut > 1) sum += counts[--cut];
   const found = [];
-  for (let i = 0; i < data.length; i++) if (rank(data[i]) >= cut) found.push([Math.floor(i / columns), i % columns]);
+  for (let r = 0, i = 0; r < map.rows; r++) for (let c = 0, end = endOf(map, r); c < end; c++, i++) if (rank(data[i]) >= cut) found.push([r, c]);
   return found.map(([r, c]) => [r, c, valueAt(map, r, c)]).filter((pair) => pair[2] !== 0)
     .sort((a, b) => Math.abs(b[2]) - Math.abs(a[2]) || a[0] - b[0]).slice(0, most);
 }
@@ -174,7 +180,7 @@ export function shading(map, scale, dark, most = largest(map) || 1) {
 // Draws the window [r0, r1) x [c0, c1) of a map into width x height pixels. Where a pixel holds several cells it shows
 // the largest of them, so that a single strong pair among a thousand tokens is never lost.
 export function paint(map, window, width, height, shade) {
-  const { data, columns } = map, { r0, r1, c0, c1 } = window;
+  const { data } = map, { r0, r1, c0, c1 } = window;
   const image = new ImageData(width, height), pixels = new Uint32Array(image.data.buffer);
   const from = new Uint32Array(width), to = new Uint32Array(width);
   for (let x = 0; x < width; x++) {
@@ -190,7 +196,8 @@ export function paint(map, window, width, height, shade) {
     for (let x = 0; x < width; x++) {
       let best = 0, size = 0;
       for (let r = top; r < under; r++) {
-        for (let i = r * columns + from[x], last = r * columns + to[x]; i < last; i++) {
+        const start = startOf(map, r);
+        for (let i = start + from[x], last = start + Math.min(to[x], endOf(map, r)); i < last; i++) {
           const value = data[i], own = value < 0 ? -value : value;
           if (own > size) { size = own; best = value; }
         }

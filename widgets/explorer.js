@@ -149,12 +149,12 @@ function render({ model, el: root, signal: given }) {
     const [bs, bt] = pick(other()), sourceB_ = sources()[bs], mb = kept(chosen.map, total(sourceB_) - 1);
     const second = comparing ? store.map(bs, bt, mb) : null;
     const fits = first && second && alike(first, second);
-    const signed = comparing && chosen.how === "difference" && fits;
+    const signed = comparing && chosen.how === "difference" && fits && !first.packed === !second.packed;
     current = {
       m, source, s, t, shownT, sourceB: sourceB_, mb, first, second, at: [bs, bt], comparing,
       map: signed ? difference(second, first) : first, beside: comparing && !signed ? second : null,
       tokens: { queries: source.tokens, keys: source.keys }, tokensB: { queries: sourceB_.tokens, keys: sourceB_.keys },
-      unfit: comparing && chosen.how === "difference" && first && second && !fits,
+      unfit: comparing && chosen.how === "difference" && first && second && !signed,
     };
     if (current.map) current.most = current.beside && alike(current.map, current.beside) ? Math.max(largest(current.map), largest(current.beside)) || 1 : largest(current.map) || 1;
   }

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 NUMBERS = ("entropy", "distance", "first", "previous", "same", "induction")
 """Of what `heads()` measures, what is shown, in this order."""
 THUMB = 48  # places of a small picture, where the maps themselves are not in the page
+PACKED = 128  # tokens from which what no token sees is left out
 LARGE = 40_000_000  # weights that take seconds to measure
 _STEPS = 200
 Given = AttentionMaps | Mapping[str, AttentionMaps]
@@ -101,8 +102,31 @@ class Source:
             kinds[at] = str(record["kind"])
         return numbers, kinds, rows
 
+    @cached_property
+    def causal(self) -> bool:
+        """Whether no token sees a later one."""
+        weights = self.first.weights
+        queries, keys = weights.shape[2:]
+        if self.first.part == "cross" or queries != keys or queries < 2:
+            return False
+        # Of one head all is looked at, of the others the next token and the last one, which is quick.
+        ahead = np.diagonal(weights, 1, 2, 3).any() or weights[..., :-1, -1].any() or np.triu(weights[0, -1], 1).any()
+        return not ahead
+
+    @property
+    def packed(self) -> bool:
+        """Whether its maps go to the page without what comes later, row by row: half of a long text's."""
+        return self.first.weights.shape[2] >= PACKED and self.causal
+
+    @property
+    def size(self) -> int:
+        """Weights of one map, as they go to the page."""
+        queries, keys = self.first.weights.shape[2:]
+        return queries * (queries + 1) // 2 if self.packed else queries * keys
+
     def stacked(self, maps: AttentionMaps) -> np.ndarray:
-        """All maps of one step as float16 (M, Q, K): the heads, layer by layer, then the extras.
+        """All maps of one step as float16 (M, Q, K), or packed (M, Q (Q + 1) / 2): the heads, layer by layer, then the
+        extras.
 
         float16 keeps three figures of a weight of any size down to 1e-7.
         """
@@ -111,13 +135,14 @@ class Source:
         found[: layers * heads] = _half(maps.weights).reshape(layers * heads, queries, keys)
         if self.extras:
             found[-1] = _half(maps.rollout().weights[-1, 0])
-        return found
+        return packed(found) if self.packed else found
 
     def one(self, maps: AttentionMaps, number: int) -> np.ndarray:
-        """One of them, float16 (Q, K)."""
+        """One of them, float16 (Q, K) or packed."""
         layers, heads = maps.weights.shape[:2]
         weights = maps.weights[number // heads, number % heads] if number < layers * heads else None
-        return _half(maps.rollout().weights[-1, 0] if weights is None else weights)
+        found = _half(maps.rollout().weights[-1, 0] if weights is None else weights)
+        return packed(found[None])[0] if self.packed else found
 
     def thumbs(self, maps: AttentionMaps) -> np.ndarray:
         """The largest weights by region, float16 (M, at most THUMB a side), but for rollout, which takes long."""
@@ -208,6 +233,16 @@ def named_apart(sources: list[Source]) -> list[Source]:
         if seen[source.name] > 1:
             source.name = f"{source.name} ({seen[source.name]})"
     return sources
+
+
+def packed(maps_MQQ: np.ndarray) -> np.ndarray:
+    """Row after row up to the diagonal: (M, Q (Q + 1) / 2)."""
+    count, size = maps_MQQ.shape[:2]
+    found = np.empty((count, size * (size + 1) // 2), dtype=maps_MQQ.dtype)
+    for row in range(size):
+        start = row * (row + 1) // 2
+        found[:, start : start + row + 1] = maps_MQQ[:, row, : row + 1]
+    return found
 
 
 def _half(weights: np.ndarray) -> np.ndarray:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from nbllm.inspection.maps import AttentionMaps
 
 EAGER = 40_000_000
-"""Bytes of weights that go to the page at once: 4 layers of 4 heads over 1,024 tokens are 36 MB in float16."""
+"""Bytes of weights that go to the page at once: 4 layers of 4 heads over 1,024 tokens are 18 MB in float16, or
+36 MB where tokens see later ones."""
 KEPT = 200_000_000
 """Bytes of computed maps that the kernel keeps for a page that is loaded again."""
 ABOUT = {
@@ -108,17 +109,15 @@ class Widget(anywidget.AnyWidget):
         return self._size(source) * min(2, len(self._sources)) <= EAGER
 
     def _size(self, source: Source) -> int:
-        queries, keys = source.first.weights.shape[2:]
-        return int(source.count * queries * keys * 2)
+        return int(source.count * source.size * 2)
 
     def _described(self, source: Source) -> dict[str, Any]:
         layers, heads, queries, keys = source.first.weights.shape
         own = source.first
-        causal = queries == keys and own.part != "cross" and queries > 1 and not np.triu(own.weights[0, 0], 1).any()
         return {
             "name": source.name, "tokens": own.queries, "keys": own.keys, "layers": layers, "heads": heads,
             "rows": queries, "columns": keys, "blocks": list(own.layers), "extras": source.extras,
-            "steps": source.steps, "causal": bool(causal), "whole": self.fits(source),
+            "steps": source.steps, "causal": source.causal, "packed": source.packed, "whole": self.fits(source),
             "thumb": [min(THUMB, queries), min(THUMB, keys)],
         }  # fmt: skip
 

@@ -114,17 +114,32 @@ def test_several_maps_and_two_side_by_side() -> None:
 
 
 def test_a_large_text_sends_pictures_and_each_head_at_a_wish() -> None:
-    weights = np.broadcast_to(maps([str(i) for i in range(1100)], 1, 1).weights, (4, 6, 1100, 1100))
+    weights = np.broadcast_to(maps([str(i) for i in range(1100)], 1, 1).weights, (4, 12, 1100, 1100))
     found = AttentionMaps(weights, [str(i) for i in range(1100)])
     widget = Heard(explore(found).sources, "large")
-    assert len(widget.maps) < EAGER / 10
-    thumbs = halves(widget, "0:0:thumbs").reshape(25, 48, 48)
+    assert len(widget.maps) < EAGER / 20
+    thumbs = halves(widget, "0:0:thumbs").reshape(49, 48, 48)
     assert thumbs[3].max() == 1  # the first token's own weight
     widget.wish("0:0:7")
     until(lambda: any(key == "0:0:7" for key, _ in widget.heard))
-    sent = np.frombuffer(dict(widget.heard)["0:0:7"], np.float16).reshape(1100, 1100)
-    np.testing.assert_allclose(sent[500], found.weights[1, 1, 500], rtol=1e-3, atol=1e-7)
+    sent = np.frombuffer(dict(widget.heard)["0:0:7"], np.float16)
+    assert sent.size == 1100 * 1101 // 2, "what comes later is not sent"
+    row = sent[500 * 501 // 2 :][:501]
+    np.testing.assert_allclose(row, found.weights[0, 7, 500, :501], rtol=1e-3, atol=1e-7)
     widget.close()
+
+
+def test_what_sees_later_tokens_is_sent_whole() -> None:
+    weights = np.random.default_rng(0).dirichlet(np.ones(200), size=(1, 2, 200)).astype(np.float32)
+    found = AttentionMaps(weights, ["a"] * 200)
+    widget = explore(found).widget()
+    assert (widget.sources[0]["packed"], widget.sources[0]["causal"]) == (False, False)
+    np.testing.assert_allclose(halves(widget, "0:0:all").reshape(3, 200, 200)[:2], weights[0], rtol=1e-3, atol=1e-7)
+    one_way = maps(["a"] * 200, 1, 2)
+    narrow = explore(one_way).widget()
+    assert narrow.sources[0]["packed"]
+    sent = halves(narrow, "0:0:all").reshape(3, -1)
+    np.testing.assert_allclose(sent[1], one_way.weights[0, 1][np.tril_indices(200)], rtol=1e-3, atol=1e-7)
 
 
 @pytest.mark.parametrize("key", ["", "0:0", "0:0:x", "9:0:all", "0:9:all", "0:0:99", "-1:0:all", 7, None])
