@@ -78,7 +78,7 @@ def units_page(units: Units) -> str:
         colour = f"rgba({'0,114,178' if shade > 0 else '213,94,0'},{0.55 * abs(shade):.2f})"
         share = (truth - low) / (high - low or 1.0)
         line = f";border-bottom:3px solid rgba(128,128,128,{0.15 + 0.85 * share:.2f})" if share > 0 else ""
-        hover = escape(f"{visible(token)}  state {value:+.3f}, {units.property} {truth:g}", quote=True)
+        hover = escape(f"{visible(token)}  state {value:+.3f}, {units.tracked} {truth:g}", quote=True)
         spans.append(
             f'<bdi title="{hover}" style="background:{colour}{line}">{escape(apart(visible(token)))}</bdi><wbr>'
         )

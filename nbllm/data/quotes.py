@@ -3,8 +3,9 @@
     quotes     "..." with straight marks: the same sign opens and closes, so that a reader has to remember which it was
     zh-quotes  “……” in Chinese
 
-Speech is in the present and in the first person, narration in the past and in the third, of the same nouns: to say
-what comes next one has to know whether somebody is speaking. Deterministic: the same seed gives the same text.
+People say the very sentences that the story tells, only aloud: within quotation marks a sentence ends with ! and
+outside with a full stop. Nothing else in the text says whether somebody is speaking, so whoever is to guess the end of
+a sentence has to keep the mark in mind. Deterministic: the same seed gives the same text.
 """
 
 from __future__ import annotations
@@ -27,17 +28,11 @@ _ENGLISH = {
     "look": ["old", "red", "small", "heavy", "broken", "bright"],
     "was": ["went to", "walked to", "looked at", "came from", "remembered", "waited near"],
     "did": ["carried", "found", "painted", "lost", "mended", "hid"],
-    "is": ["go to", "walk to", "look at", "come from", "remember", "wait near"],
-    "do": ["carry", "find", "paint", "lose", "mend", "hide"],
 }
-_ENGLISH_TOLD = (
+_ENGLISH_SENTENCES = (
     "{name} {was} the {place} {time}.", "the {look} {thing} stood near the {place}.",
     "{name} {did} the {look} {thing} and {was} the {place}.", "{time} {name} {did} a {thing}.",
     "nobody {did} the {thing} of {name}.",
-)  # fmt: skip
-_ENGLISH_SPOKEN = (
-    "i {is} the {place} {time}.", "we {do} the {look} {thing} and {is} the {place}.", "do you {do} the {thing}?",
-    "i never {do} a {look} {thing}.", "you must {is} the {place}!", "my {thing} is {look}, and i {do} it {time}.",
 )  # fmt: skip
 
 _CHINESE = {
@@ -48,13 +43,9 @@ _CHINESE = {
     "time": ["中午", "傍晚", "下雨前", "早上", "夜里"],
     "look": ["旧", "红", "小", "重", "新"],
 }
-_CHINESE_TOLD = (
+_CHINESE_SENTENCES = (
     "{time}，{name}走到了{place}。", "{place}旁边放着一个{look}{thing}。", "没有人看见过{name}的{thing}。",
     "{name}找到了那个{look}{thing}，带回了{place}。", "后来{name}把{thing}藏在了{place}。",
-)  # fmt: skip
-_CHINESE_SPOKEN = (
-    "我{time}去{place}。", "我们把那个{look}{thing}带到{place}吧！", "你有没有{thing}？", "你别忘了去{place}。",
-    "我的{thing}很{look}，我{time}要用。",
 )  # fmt: skip
 
 
@@ -62,20 +53,20 @@ def quotes(seed: int = 2026, count: int = PARAGRAPHS) -> Iterator[str]:
     """`count` English paragraphs of about 250 to 1,000 characters, half of them within quotation marks, by fives."""
 
     def speech(draw: random.Random, fill: Callable[[str], str]) -> str:
-        spoken = " ".join(fill(draw.choice(_ENGLISH_SPOKEN)) for _ in range(draw.randint(1, 5)))
+        spoken = " ".join(fill(draw.choice(_ENGLISH_SENTENCES)).replace(".", "!") for _ in range(draw.randint(1, 5)))
         return fill(f'"{spoken}" {{said}} {{name}}.') if draw.random() < 0.6 else fill(f'{{name}} {{said}}: "{spoken}"')
 
-    return _paragraphs(_ENGLISH, _ENGLISH_TOLD, speech, " ", seed, count)
+    return _paragraphs(_ENGLISH, _ENGLISH_SENTENCES, speech, " ", seed, count)
 
 
 def zh_quotes(seed: int = 2026, count: int = PARAGRAPHS) -> Iterator[str]:
     """The same in Chinese, with “ and ”."""
 
     def speech(draw: random.Random, fill: Callable[[str], str]) -> str:
-        spoken = "".join(fill(draw.choice(_CHINESE_SPOKEN)) for _ in range(draw.randint(1, 6)))
+        spoken = "".join(fill(draw.choice(_CHINESE_SENTENCES)).replace("。", "！") for _ in range(draw.randint(1, 6)))
         return fill(f"“{spoken}”{{name}}{{said}}。") if draw.random() < 0.5 else fill(f"{{name}}{{said}}：“{spoken}”")
 
-    return _paragraphs(_CHINESE, _CHINESE_TOLD, speech, "", seed, count)
+    return _paragraphs(_CHINESE, _CHINESE_SENTENCES, speech, "", seed, count)
 
 
 def _paragraphs(

@@ -134,7 +134,7 @@ def _every_gate(mixers: set[Recurrent]) -> Iterator[dict[Recurrent, dict[str, Te
 
 def _foreign(module: Any, ids: list[int], names: list[str], context: int) -> dict[str, Tensor]:
     """The residual stream behind each layer of a model of transformers, without a frame around the text."""
-    part = module.model.get_encoder() if isinstance(module, WritesTarget) else module.model.base_model
+    part = _reader(module)
     kept: dict[str, list[Tensor]] = {name: [] for name in names}
     for start, stop, skip in windows(len(ids), context):
         tokens_BT = torch.tensor([ids[start:stop]], device=device_of(module))
@@ -147,8 +147,14 @@ def _foreign(module: Any, ids: list[int], names: list[str], context: int) -> dic
 
 def foreign_layers(module: Any) -> int:
     """How many layers the reading half of a model of transformers has."""
-    part = module.model.get_encoder() if isinstance(module, WritesTarget) else module.model.base_model
+    part = _reader(module)
     return int(part.config.num_hidden_layers)
+
+
+def _reader(module: Any) -> Any:
+    """The library's own model without a head: its encoder where there are two halves."""
+    model = module.model
+    return model.get_encoder() if isinstance(module, WritesTarget) else model.base_model
 
 
 def windows(length: int, context: int) -> list[tuple[int, int, int]]:

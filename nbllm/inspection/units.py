@@ -35,6 +35,7 @@ _TRACKING = {"lstm": ("cell", "hidden"), "gru": ("hidden",), "rnn": ("hidden",),
 class Units:
     """How each unit of a network correlates with a property of a text, the best first.
 
+    tracked      the name of the property
     states       what each unit is of, as "blocks.0.lstm.cell"; .units its number there
     correlation  float64 (N,) Pearson's r over the first half of the text (point-biserial where the property is 0 or 1)
     held_out     float64 (N,) the same over the second half, which had no say in the order
@@ -42,7 +43,7 @@ class Units:
     values       float32 (kept, T) the states of the first of them
     """
 
-    property: str
+    tracked: str
     states: list[str]
     units: np.ndarray
     correlation: np.ndarray
@@ -92,7 +93,7 @@ class Units:
 
     def __repr__(self) -> str:
         return (
-            f"<Units that track '{self.property}': {self.name()} with r = {self.correlation[0]:+.3f}, on held-out text "
+            f"<Units that track '{self.tracked}': {self.name()} with r = {self.correlation[0]:+.3f}, on held-out text "
             f"{self.held_out[0]:+.3f} (the best of {len(self.units)} by chance: {self.chance:.3f})>"
         )
 

@@ -33,7 +33,7 @@ def evened(values: np.ndarray) -> np.ndarray:
 def title_of(units: Any, rank: int) -> str:
     """The unit, the property, and how they go together in both halves."""
     return (
-        f"{units.name(rank)} and “{units.property}”: r = {units.correlation[rank]:+.2f}, "
+        f"{units.name(rank)} and “{units.tracked}”: r = {units.correlation[rank]:+.2f}, "
         f"{units.held_out[rank]:+.2f} on the second half (chance up to {units.chance:.2f})"
     )
 
@@ -56,7 +56,7 @@ def units_figure(units: Any, rank: int = 0) -> go.Figure:
         return [filled[start : start + columns] for start in range(0, room, columns)]
 
     hover = [
-        f"{place}: {escape(apart(token))}<br>state {value:+.3f}<br>{escape(units.property)} {truth:g}"
+        f"{place}: {escape(apart(token))}<br>state {value:+.3f}<br>{escape(units.tracked)} {truth:g}"
         for place, (token, value, truth) in enumerate(zip(tokens, state, units.wanted, strict=False))
     ]
     words = [escape(clip(token, _LETTERS)) for token in tokens]
@@ -123,7 +123,7 @@ def units_picture(units: Any, rank: int = 0) -> bytes:
     draw.text((10, 8), title, INK, font=small)
     draw.text(
         (10, 32),
-        f"blue: the state is high; orange: low; the bar below: {clip(units.property, 40)}",
+        f"blue: the state is high; orange: low; the bar below: {clip(units.tracked, 40)}",
         QUIET,
         font=font(12),
     )
