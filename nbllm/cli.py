@@ -172,6 +172,24 @@ def _audit(command: Command, parsed: Parsed) -> None:
     print(audit(command, parsed))
 
 
+def _task(command: Command, parsed: Parsed) -> int:
+    from nbllm.dashboards.tasks import text
+    from nbllm.magics.applied import apply
+
+    done = apply(parsed, None, {}, "nbllm task", _say)
+    if done.kind == "train":
+        return follow(done.found, f'Try it: nbllm task {done.task.name} "TEXT"; score it: --evaluate')
+    print(in_terminal(text(done)))
+    return 0
+
+
+def _predict(command: Command, parsed: Parsed) -> None:
+    from nbllm.tasks.files import predict_file
+
+    run, source, target = (str(each) for each in parsed.names)
+    print(predict_file(run, source, target, parsed.flags.get("task"), parsed.settings))
+
+
 def _attach(command: Command, parsed: Parsed) -> int:
     from nbllm import api
     from nbllm.magics.requests import run_name
@@ -179,8 +197,9 @@ def _attach(command: Command, parsed: Parsed) -> int:
     return follow(api.attach(run_name(parsed) or "last"))
 
 
-def follow(run: Any) -> int:
-    """Show how the run goes on one line until it ends; an interrupt ends the looking, not the run."""
+def follow(run: Any, afterwards: str = "") -> int:
+    """Show how the run goes on one line until it ends, then what to do with it; an interrupt ends the looking, not the
+    run."""
     from nbllm.runners.inline import progress_line
     from nbllm.store.folder import RunFolder
     from nbllm.store.status import LIVE
@@ -208,7 +227,7 @@ def follow(run: Any) -> int:
     print(end="\n" if live else "")
     if state in ("failed", "lost"):
         raise RunError(f"Run '{run.name}' {state}: {run.error}")
-    print(f'Write with it: nbllm generate {run.name} "PROMPT"')
+    print(afterwards or f'Write with it: nbllm generate {run.name} "PROMPT"')
     return 0
 
 
@@ -350,6 +369,14 @@ _OWN = (
             Flag("--port", "N", "port of the server", "int"),
         ),
     ),
+    Command(
+        "predict",
+        "RUN IN OUT",
+        "Answer every row of a table with the model of a run, into a CSV file.",
+        ("%llm_predict sentiment reviews.csv labelled.csv --text-column review",),
+        flags=(Flag("--task", "NAME", "the task; that of the run where not given"),),
+        sections=("data",),
+    ),
     Command("tour", "[FOLDER]", "Copy the notebooks to a folder of yours.", ("%llm_tour", "%llm_tour ./lessons")),
 )
 
@@ -363,7 +390,7 @@ def _in_terminal(command: Command) -> Command:
 
 Action = Callable[[Command, Parsed], int | None]
 _ACTIONS: dict[str, Action] = {
-    "demo": _demo, "lab": _lab, "tour": _tour,
+    "demo": _demo, "lab": _lab, "tour": _tour, "predict": _predict, "task": _task,
     "train": _train, "learning_curve": _learning_curve, "compare": _compare,
     **{command.name: _look for command in looking.TABLE},
     **{command.name: _audit for command in auditing.TABLE},

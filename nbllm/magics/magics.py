@@ -16,6 +16,7 @@ from IPython.display import display
 from nbllm.config import resolve
 from nbllm.dashboards.tiers import tier
 from nbllm.errors import RunError
+from nbllm.magics.applied import apply
 from nbllm.magics.audits import audit
 from nbllm.magics.command import help_text
 from nbllm.magics.commands import COMMANDS
@@ -97,14 +98,7 @@ class NbllmMagics(Magics):
             replace=bool(flags.get("replace")),
             command=f"%llm_train {line}".strip(),
         )
-        display(run.dashboard())
-        if nearly_full := quota.note():
-            print(nearly_full)
-        if flags.get("wait"):
-            run.wait()
-        if (state := run.state) in ("failed", "lost"):
-            raise RunError(f"Run '{run.name}' {'failed' if state == 'failed' else 'is lost'}: {run.error}")
-        return self._quiet(run)
+        return self._trained(run, bool(flags.get("wait")))
 
     @no_var_expand
     @needs_local_scope
@@ -189,6 +183,24 @@ class NbllmMagics(Magics):
     llm_membership = _audits("membership")
     llm_scan = _audits("scan")
 
+    @no_var_expand
+    @needs_local_scope
+    @line_cell_magic
+    @one_line_errors
+    def llm_task(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Any:
+        names = self._names(local_ns)
+        parsed = self._parse("task", line, names)
+        if parsed is None:
+            return None
+        from nbllm.dashboards import tasks
+
+        with LiveLine(self.shell, str(parsed.names[0])) as line_shown:
+            done = apply(parsed, cell, names, f"%llm_task {line}".strip(), line_shown.say)
+        if done.kind == "train":
+            return self._trained(done.found, bool(parsed.flags.get("wait")))
+        tasks.show(done)
+        return self._quiet(done.found)
+
     def _audit(self, command: str, line: str, local_ns: Mapping[str, Any] | None) -> Any:
         """Ask about responsible use, and show what was found."""
         parsed = self._parse(command, line, self._names(local_ns))
@@ -209,6 +221,17 @@ class NbllmMagics(Magics):
 
         show(found)
         return self._quiet(found)
+
+    def _trained(self, run: Any, wait: bool) -> Any:
+        """Show a run that was begun, and wait for it where that was asked."""
+        display(run.dashboard())
+        if nearly_full := quota.note():
+            print(nearly_full)
+        if wait:
+            run.wait()
+        if (state := run.state) in ("failed", "lost"):
+            raise RunError(f"Run '{run.name}' {'failed' if state == 'failed' else 'is lost'}: {run.error}")
+        return self._quiet(run)
 
     def _series(self, series: Any, flags: Mapping[str, Any]) -> Any:
         """Show runs that belong together, and wait for them where that was asked."""

@@ -15,6 +15,7 @@ from nbllm.config import FAMILIES, Layers
 from nbllm.config import asked as merged
 from nbllm.errors import ConfigError, ModelError
 from nbllm.handles.train import call_layers, train_layers
+from nbllm.registry import TABLES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,18 +133,16 @@ class Task(ABC):
         """What the objective calls a column."""
         return self.roles.get(column, column)
 
-    def layers(self, data: Any, given: Mapping[str, Any]) -> tuple[Layers, Any]:
-        """The settings of a training, the task's own below what is asked for; with the notebook's object, if any."""
-        from nbllm.registry import TABLES
-
-        asked = dict(given)
-        asked |= self.words(data, asked)
-        layers, thing = call_layers(data, asked.pop("config", None), asked)
-        source = dict(layers[-1][1]).get("data.source")
-        source = self.table if data is None and source is None else source
-        known = source if isinstance(source, str) and source in TABLES else None
-        base = {"data.source": self.table, "objective.kind": self.objective, **self.settings(known)}
-        return [(f"task {self.name}", fitting(base, merged(layers))), *layers], thing
+    def layers(self, layers: Layers, thing: Any = None, words: Mapping[str, Any] | None = None) -> Layers:
+        """The settings of a training: those that are asked for (`layers`, lowest first) above the task's own. `thing`
+        is the notebook's object, where that is the data; `words` are the task's (source, target)."""
+        given = merged(layers)
+        source = given.get("data.source", self.table)
+        own = self.words(source if thing is None else thing, dict(words or {}))
+        source = own.get("data.source", source)
+        known = source if thing is None and source in TABLES else None
+        base = {"data.source": self.table, "objective.kind": self.objective, **self.settings(known), **own}
+        return [(f"task {self.name}", fitting(base, given)), *layers]
 
     def train(
         self,
@@ -155,19 +154,35 @@ class Task(ABC):
         runner: str = "process",
         resume: bool = False,
         replace: bool = False,
-        command: str = "",
         **settings: Any,
     ) -> Run:
         """Train a model for the task in the background, on its own table or on `data` (a path, DataFrame, list or data
         set), and return its Run, which is called as the task unless named. `settings` are those of `nbllm.train`."""
-        layers, thing = self.layers(data, {"minutes": minutes, **settings} if minutes else settings)
+        words: dict[str, Any] = {word: settings.pop(word) for word in ("source", "target") if word in settings}
+        layers, thing = call_layers(data, settings.pop("config", None), {"minutes": minutes, **settings})
+        run = self.start(layers, thing, words, name=name, runner=runner, resume=resume, replace=replace)
+        return run.wait() if wait else run
+
+    def start(
+        self,
+        layers: Layers,
+        thing: Any = None,
+        words: Mapping[str, Any] | None = None,
+        *,
+        name: str | None = None,
+        runner: str = "process",
+        resume: bool = False,
+        replace: bool = False,
+        command: str = "",
+    ) -> Run:
+        """What `train` and the magic share: layers of settings made into a run, tagged by the task's name."""
         run = train_layers(
-            name or self.name, layers[1:] if resume else layers, data_object=thing, runner=runner, resume=resume,
-            replace=replace, command=command,
+            name or self.name, layers if resume else self.layers(layers, thing, words), data_object=thing,
+            runner=runner, resume=resume, replace=replace, command=command,
         )  # fmt: skip
         if self.name not in run.tags:
             run.label(tags=[*run.tags, self.name])  # by which a run of the task is found
-        return run.wait() if wait else run
+        return run
 
     def predict(self, inputs: Any, run: str | None = None, model: Any = None, **settings: Any) -> pd.DataFrame:
         """The answers to a text, a list of them (tuples or dicts for several columns) or a DataFrame, whose columns are

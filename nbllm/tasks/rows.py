@@ -13,6 +13,8 @@ from nbllm.runners.texts import places
 from nbllm.store.folder import RunFolder
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from nbllm.handles.model import Model
     from nbllm.tasks.base import Row, Task
 
@@ -29,8 +31,7 @@ def of_model(task: Task, model: Model) -> tuple[list[Row], list[Row], str]:
         base, cache = places(folder, model.config)
         train, held, test = split_rows(model.config, roles, base, cache)
     else:
-        layers, _ = task.layers(None, {})
-        train, held, test = split_rows(plan.configure(layers), roles, Path.cwd(), None)
+        train, held, test = split_rows(plan.configure(task.layers([])), roles, Path.cwd(), None)
     kind = "test rows" if test else "held-out rows"
     return by_column(task, train), by_column(task, test or held), kind
 
@@ -101,6 +102,20 @@ def typed(task: Task, inputs: Any, columns: Mapping[str, Any]) -> tuple[list[Row
             row[column] = "" if value is None or value != value else str(value)
         rows.append(row)
     return rows, frame
+
+
+def read_frame(path: str, reading: Mapping[str, Any]) -> pd.DataFrame:
+    """A table of the user's with all of its columns, as texts. DataError where it cannot be read."""
+    import pandas as pd
+
+    from nbllm.data import members, sources, tables
+
+    data = DataConfig.model_validate({"source": path, **reading})
+    found: list[dict[str, Any]] = []
+    for file in sources.find_files(data, Path.cwd(), None)[1]:
+        for member in members.members(file, data.format):
+            found += tables.table_rows(member, data)
+    return pd.DataFrame(found)
 
 
 def _columns(task: Task, names: Sequence[str], given: Mapping[str, Any]) -> dict[str, str]:

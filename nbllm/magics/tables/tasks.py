@@ -2,6 +2,48 @@
 
 from __future__ import annotations
 
-from nbllm.magics.command import Command
+from nbllm.magics.command import Command, Flag
+from nbllm.magics.tables.training import SECTIONS
 
-TABLE: tuple[Command, ...] = ()
+TABLE: tuple[Command, ...] = (
+    Command(
+        "task",
+        "TASK [INPUT...]",
+        "Train a model for a task, try it, or score it: sentiment, translate, qa, ...",
+        (
+            "%llm_task sentiment --train",
+            '%llm_task sentiment "not bad at all"',
+            "%llm_task sentiment --evaluate",
+            "%llm_task sentiment --train --data reviews.csv --label-column stars --minutes 3",
+            "%llm_task sentiment --evaluate --data reviews.csv --label-column stars",
+            "%llm_task sentiment --leaderboard",
+            "%llm_task translate --train --data {{df}} --source en --target fr",
+            '%llm_task translate --model hf:some/model "Good morning"',
+            "%%llm_task sentiment\nThe food was cold, but we were never bored.",
+        ),
+        flags=(
+            Flag("--train", "", "train a model in the background; every flag of llm_train goes with it", "bool"),
+            Flag("--evaluate", "", "metrics with intervals and baselines, on test rows or on --data", "bool"),
+            Flag("--errors", "", "the rows that the model gets wrong, of the same rows", "bool"),
+            Flag("--leaderboard", "", "every run of the task on the same rows", "bool"),
+            Flag("--run", "NAME", "the run that is asked; the task's newest where not given"),
+            Flag("--source", "NAME", "the column, or the language, to go from"),
+            Flag("--target", "NAME", "the column, or the language, to arrive at"),
+            Flag("--limit", "N", "rows that are scored at most [1000]", "int"),
+            Flag("--beams", "N", "writing: the width of a beam search", "int"),
+            Flag("--max-tokens", "N", "writing: tokens at most", "int"),
+            Flag("--temperature", "X", "writing: 0 takes the likeliest token", "float"),
+            Flag("--name", "NAME", "the run's name; the task's where not given"),
+            Flag("--config", "FILE", "a YAML file of settings; body and line go before it"),
+            Flag(
+                "--runner", "KIND", "a worker process of its own, or inside the kernel", choices=("process", "inline")
+            ),
+            Flag("--wait", "", "return when the run has ended", "bool"),
+            Flag("--resume", "", "go on with the run of this name", "bool"),
+            Flag("--replace", "", "delete the run of this name first", "bool"),
+        ),
+        sections=SECTIONS,
+        cell="the text to ask about; with --train settings in YAML",
+        notes="Without --train, --model names a model to ask: a run, a folder or hf:NAME; --data a table to answer.",
+    ),
+)

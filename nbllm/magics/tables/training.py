@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nbllm.magics.command import Command, Flag
 
-_SECTIONS = (
+SECTIONS = (
     *("size", "preset", "init_from", "data", "tokenizer", "model", "objective", "train", "lora", "sample", "probe"),
 )
 
@@ -38,7 +38,7 @@ TABLE: tuple[Command, ...] = (
             Flag("--replace", "", "delete the run of this name first", "bool"),
             Flag("--seeds", "N", "train so many runs with other seeds, one after another, and show the spread", "int"),
         ),
-        sections=_SECTIONS,
+        sections=SECTIONS,
         cell="settings in YAML, as in config.yaml",
         notes="Any setting can be given as section.name=value too, as in model.layers=6. {{name}} inserts a variable.",
     ),
@@ -59,7 +59,7 @@ TABLE: tuple[Command, ...] = (
             Flag("--wait", "", "return when the runs have ended", "bool"),
             Flag("--replace", "", "delete the runs of these names first", "bool"),
         ),
-        sections=_SECTIONS,
+        sections=SECTIONS,
         cell="settings in YAML, as in config.yaml",
         notes="The held-out text and the number of steps stay the same. Its runs are called NAME-use-SHARE.",
     ),
@@ -83,7 +83,7 @@ TABLE: tuple[Command, ...] = (
             ),
             Flag("--config", "FILE", "a YAML file of settings; body and line go before it"),
         ),
-        sections=_SECTIONS,
+        sections=SECTIONS,
         cell="settings in YAML, as in config.yaml",
         notes="With a RUN it starts from its last checkpoint. No run is made or changed. It gives back .lr and .table.",
     ),
