@@ -11,6 +11,7 @@ from nbllm.data.preview import Preview
 from nbllm.data.preview import preview as _preview
 from nbllm.handles.balance import balance
 from nbllm.handles.compare import Comparison, compare
+from nbllm.handles.cost import cost, cost_layers
 from nbllm.handles.explanation import Explanation
 from nbllm.handles.export import Exported
 from nbllm.handles.export import export_run as export
@@ -40,6 +41,8 @@ __all__ = [
     "attach",
     "balance",
     "compare",
+    "cost",
+    "cost_layers",
     "doctor",
     "export",
     "find_lr",

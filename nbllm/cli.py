@@ -190,6 +190,18 @@ def _predict(command: Command, parsed: Parsed) -> None:
     print(predict_file(run, source, target, parsed.flags.get("task"), parsed.settings))
 
 
+def _cost(command: Command, parsed: Parsed) -> None:
+    from nbllm.magics.requests import cost
+
+    print(in_terminal(str(cost(parsed, _say))))
+
+
+def _report(command: Command, parsed: Parsed) -> None:
+    from nbllm.magics.requests import report
+
+    print(report(parsed))
+
+
 def _attach(command: Command, parsed: Parsed) -> int:
     from nbllm import api
     from nbllm.magics.requests import run_name
@@ -394,7 +406,7 @@ _ACTIONS: dict[str, Action] = {
     "train": _train, "learning_curve": _learning_curve, "compare": _compare,
     **{command.name: _look for command in looking.TABLE},
     **{command.name: _audit for command in auditing.TABLE},
-    "lr_find": _lr_find, "why": _why, "suggest": _suggest,
+    "lr_find": _lr_find, "cost": _cost, "report": _report, "why": _why, "suggest": _suggest,
     "attach": _attach, "runs": _runs, "generate": _generate, "data": _data, "export": _export,
     "pause": _ask, "resume": _ask, "stop": _ask, "checkpoint": _ask, "set": _ask,
     "doctor": _doctor,

@@ -186,6 +186,13 @@ class Model(Looking, Auditing):
             warnings.warn(written.reason, stacklevel=2)
         return written.folder
 
+    def cost(self) -> Any:
+        """What the model costs: parameters by part, FLOPs a token, memory of training and of writing, by estimate."""
+        from nbllm.handles.cost import cost_of_model
+
+        self._check_open()
+        return cost_of_model(self)
+
     def close(self) -> None:
         """Let go of the weights."""
         self.module = None  # type: ignore[assignment]

@@ -238,6 +238,19 @@ class Run:
         a `text` (and its `target` and `part`, as in `Model.attention`) by each checkpoint. `beside` is another run."""
         return VIEWS.get("run_explorer")(self, text, beside, target=target, part=part)
 
+    def cost(self, *, measure: bool = False) -> Any:
+        """What the model costs: parameters by part, FLOPs a token, memory. With `measure` a few steps are done in
+        memory from the last checkpoint, and the same is told as it was. See `nbllm.cost`."""
+        from nbllm.handles.cost import cost_of_run
+
+        return cost_of_run(self, measure=measure)
+
+    def report(self, path: str | Path | None = None) -> Any:
+        """Write all that is known of the run as one HTML page that needs no network: configuration, curves, samples,
+        attention or gates, what was found, cost, environment. NAME.html in this folder where no path is given; the
+        path, which shows itself as a link in a notebook."""
+        return VIEWS.get("report")(self, path)
+
     def export(
         self,
         folder: str | Path,

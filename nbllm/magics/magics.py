@@ -29,8 +29,10 @@ from nbllm.magics.preview import PreviewView
 from nbllm.magics.requests import (
     ask,
     carry_out,
+    cost,
     look,
     preview_arguments,
+    report,
     run_and_prompt,
     run_name,
     sampling,
@@ -168,6 +170,27 @@ class NbllmMagics(Magics):
         from nbllm import api
 
         return api.compare(*parsed.names, sort=parsed.flags.get("sort"))
+
+    @no_var_expand
+    @needs_local_scope
+    @line_magic
+    @one_line_errors
+    def llm_cost(self, line: str, local_ns: Mapping[str, Any] | None = None) -> Any:
+        parsed = self._parse("cost", line, self._names(local_ns))
+        if parsed is None:
+            return None
+        with LiveLine(self.shell, "cost") as line_shown:
+            found = cost(parsed, line_shown.say)
+        display(found)
+        return self._quiet(found)
+
+    @no_var_expand
+    @needs_local_scope
+    @line_magic
+    @one_line_errors
+    def llm_report(self, line: str, local_ns: Mapping[str, Any] | None = None) -> Any:
+        parsed = self._parse("report", line, self._names(local_ns))
+        return None if parsed is None else report(parsed)
 
     llm_attention = _looks("attention")
     llm_predictions = _looks("predictions")

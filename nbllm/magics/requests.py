@@ -92,6 +92,25 @@ def _attention(command: Command, run: str, text: str, settings: dict[str, Any]) 
     return maps
 
 
+def cost(parsed: Parsed, say: Any = lambda line: None) -> Any:
+    """The cost of a run, or of what the settings would train."""
+    from nbllm import api
+    from nbllm.magics.layers import config_layers
+
+    layers, data_object = config_layers(parsed, "", {})
+    measure = bool(parsed.flags.get("measure"))
+    run = str(parsed.names[0]) if parsed.names else None
+    return api.cost_layers(run, layers, data_object=data_object, measure=measure, say=say)
+
+
+def report(parsed: Parsed) -> Any:
+    """The page of a run; where it lies."""
+    from nbllm import api
+
+    run, *file = [str(each) for each in parsed.names] or ["last"]
+    return api.attach(run).report(*file)
+
+
 def preview_arguments(parsed: Parsed) -> tuple[Any, dict[str, Any]]:
     """The source to look at, as a word or by --data, and the other settings."""
     settings = dict(parsed.settings)

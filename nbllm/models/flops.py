@@ -19,7 +19,7 @@ https://arxiv.org/abs/2001.08361, section 2.1).
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Literal
 
@@ -33,6 +33,7 @@ TRAINING = 3
 """Forward once and backward twice."""
 
 Seen = Literal["allowed", "all"]
+Parts = dict[str, float]
 
 
 def per_token(config: RunConfig, parameters: int, vocab_size: int) -> float:
@@ -70,20 +71,20 @@ def row(
     """
     model, head = config.model, shape.head
     answers = _answers(config, head, source, target) if answers is None else answers
-    parts: Counter[str] = Counter(dict.fromkeys(PARTS, 0.0))
+    parts: Parts = defaultdict(float)
     width = model.width
     if head in ("target", "latent"):
         encoder, decoder = model.two_stacks()
-        parts += _stack(model, encoder, source, causal=not model.two_way_encoder, seen=seen)
-        parts += _stack(model, decoder, target, causal=True, seen=seen)
+        _add(parts, _stack(model, encoder, source, causal=not model.two_way_encoder, seen=seen))
+        _add(parts, _stack(model, decoder, target, causal=True, seen=seen))
         if head == "target":
-            parts += _cross(model, decoder, source, target)
+            _add(parts, _cross(model, decoder, source, target))
             parts["mixers"] += 2.0 * sum(_bridge(model, a, b) for a, b in zip(encoder, decoder, strict=False))
         else:
             parts["head"] += 2.0 * (width * 2 * model.latent + model.latent * width)
         parts["head"] += 2.0 * answers * width * (shape.target_vocab or shape.vocab)
     else:
-        parts += _stack(model, model.stack(), source, causal=not model.bidirectional, seen=seen)
+        _add(parts, _stack(model, model.stack(), source, causal=not model.bidirectional, seen=seen))
         if head == "next":
             parts["head"] += 2.0 * answers * width * shape.vocab
         elif head == "masked":
@@ -95,6 +96,11 @@ def row(
     return {part: float(parts[part]) for part in PARTS}
 
 
+def _add(parts: Parts, more: Parts) -> None:
+    for name, products in more.items():
+        parts[name] += products
+
+
 def _answers(config: RunConfig, head: str, source: int, target: int) -> float:
     """Places of a row at which training lets the head run."""
     if head == "masked":
@@ -102,9 +108,9 @@ def _answers(config: RunConfig, head: str, source: int, target: int) -> float:
     return {"next": source, "target": target, "latent": target}.get(head, 1)
 
 
-def _stack(model: ModelConfig, mixers: Sequence[str], tokens: int, *, causal: bool, seen: Seen) -> Counter[str]:
+def _stack(model: ModelConfig, mixers: Sequence[str], tokens: int, *, causal: bool, seen: Seen) -> Parts:
     """A forward pass of one stack over a row of so many tokens."""
-    parts: Counter[str] = Counter()
+    parts: Parts = defaultdict(float)
     width = model.width
     for name in mixers:
         if name in GATES:
@@ -122,17 +128,17 @@ def _stack(model: ModelConfig, mixers: Sequence[str], tokens: int, *, causal: bo
     return parts
 
 
-def _cross(model: ModelConfig, decoder: Sequence[str], source: int, target: int) -> Counter[str]:
+def _cross(model: ModelConfig, decoder: Sequence[str], source: int, target: int) -> Parts:
     """A decoder's looking at what its encoder has read. Additive scores are sums, not products."""
     if model.cross == "none":
-        return Counter()
+        return {}
     looks = sum(name == "attention" or index == len(decoder) - 1 for index, name in enumerate(decoder))
     units = model.heads * model.head_dim
     products = 2 if model.cross == "additive" else 4
-    return Counter(
-        mixers=looks * 2.0 * 2 * (source + target) * model.width * units,
-        attention=looks * float(products) * target * units * source,
-    )
+    return {
+        "mixers": looks * 2.0 * 2 * (source + target) * model.width * units,
+        "attention": looks * float(products) * target * units * source,
+    }
 
 
 def _bridge(model: ModelConfig, encoder: str, decoder: str) -> int:

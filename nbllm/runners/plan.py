@@ -154,7 +154,7 @@ def check_memory(config: RunConfig) -> None:
     """ConfigError where the training cannot fit into this machine's memory. A GPU's is checked by the worker."""
     if config.train.device not in ("auto", "cpu") or not estimate.knows(config.model):
         return
-    vocabulary = _GUESSED_VOCABULARY.get(config.tokenizer.kind, config.tokenizer.vocab_size)
+    vocabulary = guessed_vocabulary(config)
     needed = estimate.memory(config, vocabulary)["total"]
     if (needed > memory_limit() and config.train.device == "cpu") or needed > 4 * memory_limit():
         raise ConfigError(
@@ -163,10 +163,15 @@ def check_memory(config: RunConfig) -> None:
         )
 
 
+def guessed_vocabulary(config: RunConfig) -> int:
+    """Entries of the vocabulary, before a text was read."""
+    return _GUESSED_VOCABULARY.get(config.tokenizer.kind, config.tokenizer.vocab_size)
+
+
 def check_disk(config: RunConfig, root: Path) -> None:
     """RunError where a few checkpoints have no room, or all runs are over $NBLLM_DISK_GB."""
     root.mkdir(parents=True, exist_ok=True)
-    vocabulary = _GUESSED_VOCABULARY.get(config.tokenizer.kind, config.tokenizer.vocab_size)
+    vocabulary = guessed_vocabulary(config)
     shape = estimate.Shape.of(config, vocabulary)
     a_checkpoint = 12 * estimate.parameters(config.model, shape)["total"] if estimate.knows(config.model) else 0
     free = shutil.disk_usage(root).free

@@ -49,6 +49,26 @@ TABLE: tuple[Command, ...] = (
         notes="A name with * stands for all runs that fit. It gives back .table, .differences, .samples and .figure().",
     ),
     Command(
+        "cost",
+        "[RUN]",
+        "Show what a model costs: parameters by part, operations a token, memory; before training, too.",
+        (
+            "%llm_cost shakespeare",
+            "%llm_cost --model lstm --size small",
+            "%llm_cost shakespeare --measure",
+        ),
+        flags=(Flag("--measure", "", "train a few seconds in memory, and tell it beside the estimate", "bool"),),
+        sections=("size", "preset", "data", "tokenizer", "model", "objective", "train"),
+        notes="Without a run: of what the settings would train. It gives back .table, .memory_table and .figure().",
+    ),
+    Command(
+        "report",
+        "[RUN] [FILE]",
+        "Write all that is known of a run as one page that opens from the disk, without a network.",
+        ("%llm_report shakespeare", "%llm_report shakespeare ./shakespeare.html"),
+        notes="Without a run: the last one. Without a file: NAME.html in this folder.",
+    ),
+    Command(
         "why",
         "[RUN]",
         "Explain the last failure of a run, or how it stands, and what to type next.",
