@@ -14,7 +14,9 @@ from nbllm.dashboards.compare import PLOTLY, plotly
 from nbllm.dashboards.tables import table
 from nbllm.dashboards.tiers import tier
 from nbllm.handles.readable import plain
+from nbllm.inspection.convolution import Filters
 from nbllm.inspection.gate_maps import Gates
+from nbllm.inspection.latent_map import LatentMap
 from nbllm.inspection.units import Units
 from nbllm.plots.maps import apart, visible
 from nbllm.plots.units import MOST, evened, title_of
@@ -22,7 +24,7 @@ from nbllm.plots.units import MOST, evened, title_of
 if TYPE_CHECKING:
     import pandas as pd
 
-KINDS: tuple[type, ...] = (Gates, Units)
+KINDS: tuple[type, ...] = (Gates, Units, Filters, LatentMap)
 _ROWS = 64  # of a table
 
 

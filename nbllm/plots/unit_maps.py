@@ -173,3 +173,20 @@ def gates_figure(gates: Any) -> go.Figure:
 def gates_picture(gates: Any) -> bytes:
     """The same as a PNG."""
     return unit_map_picture(gates_map(gates))
+
+
+def filters_map(filters: Any) -> UnitMap:
+    """What a Filters object shows: one convolution, its most selective filters on top."""
+    order, place = filters.order, filters.index()
+    title = f"filters of the convolution in block {filters.blocks[place]}, the most selective on top"
+    return UnitMap(filters.responses[place].T[order], order, filters.tokens, title, "response", True)
+
+
+def filters_figure(filters: Any) -> go.Figure:
+    """The heatmap of a Filters object."""
+    return unit_map_figure(filters_map(filters))
+
+
+def filters_picture(filters: Any) -> bytes:
+    """The same as a PNG."""
+    return unit_map_picture(filters_map(filters))
