@@ -23,6 +23,7 @@ from nbllm.handles.run import Run
 from nbllm.handles.scan import scan
 from nbllm.handles.suggest import suggest, suggest_layers
 from nbllm.handles.suggestion import Suggestion
+from nbllm.handles.tokens import tokens
 from nbllm.handles.train import attach, load, prune, runs, train, train_layers, unpack
 from nbllm.handles.why import why
 from nbllm.runners import plan
@@ -57,6 +58,7 @@ __all__ = [
     "scan",
     "suggest",
     "suggest_layers",
+    "tokens",
     "train",
     "train_layers",
     "unpack",

@@ -14,6 +14,7 @@ from nbllm.dashboards import explorer_still
 from nbllm.dashboards.compare import PLOTLY, plotly
 from nbllm.dashboards.explorer import Explorer
 from nbllm.dashboards.lens import Lens
+from nbllm.dashboards.meaning import MEANING, show_meaning
 from nbllm.dashboards.tables import table
 from nbllm.dashboards.tiers import tier
 from nbllm.handles.readable import plain
@@ -38,6 +39,9 @@ def show(found: Any) -> None:
         found = found.explore()
     if isinstance(found, Explorer | Lens):
         found.show()
+        return
+    if isinstance(found, MEANING):
+        show_meaning(found)
         return
     if not isinstance(found, Predictions | Influence):
         display(found)

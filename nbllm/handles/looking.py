@@ -11,6 +11,7 @@ from nbllm.handles.opened import Opened
 from nbllm.registry import VIEWS
 
 if TYPE_CHECKING:
+    from nbllm.inspection.embeddings import Embeddings, Similarity
     from nbllm.inspection.influence import Influence
     from nbllm.inspection.internals import Captured
     from nbllm.inspection.maps import AttentionMaps
@@ -135,6 +136,23 @@ class Looking(Opened):
         with self._threads():
             branches = Branches(self.module, self.objective, prompt, self._usual(), **settings)
             return VIEWS.get("lens")(branches, title=f"What {self.folder.name} might have written")
+
+    def embeddings(self) -> Embeddings:
+        """The vectors by which the model reads its tokens: `.vectors` (token, width), `.nearest("token")`,
+        `.analogy("king - man + woman")`, and `.map()` with its `.figure()` and `.search("ing")`."""
+        from nbllm.inspection.embeddings import embeddings
+
+        self._check_open()
+        return embeddings(self.module, self.objective, self.folder.name)
+
+    def similarity(self, texts: Sequence[str]) -> Similarity:
+        """How alike the texts are to the model, by the vectors of `embed`: a heatmap, `.table` and `.pairs()`. It tells
+        meaning only where the model was trained for that, as `minilm`."""
+        from nbllm.inspection.embeddings import similarity
+
+        self._check_open()
+        with self._threads():
+            return similarity(self.module, self.objective, list(texts))
 
     def influence(
         self,

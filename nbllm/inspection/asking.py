@@ -130,7 +130,7 @@ def about_labels(module: nn.Module, objective: Any, text: str, pair: str = "") -
         tokenizer=None,
         inputs=_labels(tokenizer, tokens),
         evidence=sigmoid if objective.sigmoid else log_odds,
-        **_parts(module, objective),
+        **parts(module, objective),
     )
 
 
@@ -155,7 +155,7 @@ def about_target(module: Any, objective: Any, source: str, target: list[int]) ->
         tokenizer=objective.target_tokenizer,
         inputs=_labels(task.tokenizer, read_ids),
         ends=True,
-        **_parts(module, objective),
+        **parts(module, objective),
     )
 
 
@@ -201,7 +201,7 @@ def _after_each(module: Any, objective: Any, tokens_RT: Tensor, answers_N: Tenso
         inputs=_labels(tokenizer, tokens_RT[0].tolist()),
         causal=(ours and module.stack.causal) or isinstance(module, ForeignCausal),
         given=len(_after_end(objective, [])) == 0,
-        **_parts(module, objective),
+        **parts(module, objective),
     )
 
 
@@ -231,7 +231,7 @@ def _about_hidden(module: Any, objective: Any, ids: list[int]) -> list[Question]
                 read=_reading(module),
                 tokenizer=tokenizer,
                 inputs=_labels(tokenizer, framed.tolist()),
-                **_parts(module, objective),
+                **parts(module, objective),
             )
         )
     return found
@@ -258,7 +258,7 @@ def _about_sentence(module: VAE, objective: Any, ids: list[int]) -> Question:
         inputs=_labels(tokenizer, [end, *ids]),
         causal=True,
         ends=True,
-        **_parts(module, objective),
+        **parts(module, objective),
     )
 
 
@@ -271,7 +271,7 @@ def _reading(module: Any) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     return lambda tokens_BT, rows_N, places_N: module(tokens_BT)[rows_N, places_N]
 
 
-def _parts(module: Any, objective: Any) -> dict[str, Any]:
+def parts(module: Any, objective: Any) -> dict[str, Any]:
     """The layer by which a text is read, the stack that answers, and its head, as far as they are known. Of a module of
     the user's own the first layer that holds the vocabulary reads."""
     if isinstance(module, Foreign):

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nbllm.errors import ModelError
+from nbllm.errors import ModelError, did_you_mean
 from nbllm.generation.begin import Beginning, begin, device_of
 from nbllm.generation.reader import TextReader
 from nbllm.generation.sampling import Sampler
@@ -93,8 +93,9 @@ class Branches:
         self.all: list[Branch] = []
         self.settings: dict[str, Any] = {
             "temperature": usual.get("temperature", 0.8), "top_k": None, "top_p": None, "min_p": None,
-            "max_tokens": 40, "seed": 1, **settings,
+            "max_tokens": 40, "seed": 1,
         }  # fmt: skip
+        self.settings |= self._known(settings)
         self._usual = {key: value for key, value in usual.items() if key != "temperature"}
         self._prefix = bool(usual.get("prefix"))
         self._plain = goes_on(module, objective) and not self._prefix
@@ -199,10 +200,7 @@ class Branches:
         return pd.DataFrame(rows).astype({"rank": "Int64"})
 
     def _write(self, parent: int | None, at: int, own: list[Token], settings: dict[str, Any]) -> Iterator[Token]:
-        for name in settings:
-            if name not in self.settings:
-                raise ModelError(f"There is no setting '{name}'.", f"Known: {', '.join(self.settings)}.")
-        asked = {**self.settings, **settings}
+        asked = {**self.settings, **self._known(settings)}
         sampler = Sampler(*(asked[name] for name in ("temperature", "top_k", "top_p", "min_p")))
         count = int(asked["max_tokens"])
         if not 1 <= count <= MOST:
@@ -211,6 +209,12 @@ class Branches:
         branch = Branch(number, parent, at, own, asked)
         self.all.append(branch)
         return self._go_on(branch, sampler, count, int(asked["seed"]))
+
+    def _known(self, settings: dict[str, Any]) -> dict[str, Any]:
+        for name in settings:
+            if name not in self.settings:
+                raise ModelError(f"There is no setting '{name}'.", did_you_mean(name, self.settings))
+        return settings
 
     def _go_on(self, branch: Branch, sampler: Sampler, count: int, seed: int) -> Iterator[Token]:
         generator = torch.Generator(device=device_of(self.module)).manual_seed(seed)

@@ -50,7 +50,8 @@ def _looks(command: str) -> Any:
         return self._look(command, line, cell, local_ns)
 
     magic.__name__ = f"llm_{command}"  # IPython goes by it
-    return no_var_expand(needs_local_scope(line_cell_magic(one_line_errors(magic))))
+    kind = line_cell_magic if COMMANDS[command].cell else line_magic
+    return no_var_expand(needs_local_scope(kind(one_line_errors(magic))))
 
 
 def _audits(command: str) -> Any:
@@ -196,6 +197,9 @@ class NbllmMagics(Magics):
     llm_predictions = _looks("predictions")
     llm_influence = _looks("influence")
     llm_lens = _looks("lens")
+    llm_tokens = _looks("tokens")
+    llm_embeddings = _looks("embeddings")
+    llm_similarity = _looks("similarity")
 
     llm_bias = _audits("bias")
     llm_toxicity = _audits("toxicity")

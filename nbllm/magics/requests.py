@@ -61,12 +61,65 @@ def look(command: Command, parsed: Parsed, cell: str | None = None, names: Mappi
     """What the command asks of a model about a text: its attention, its predictions, or the influence of tokens."""
     from nbllm import api
 
+    if command.name == "tokens":
+        return _cut(parsed, cell, names or {})
+    if command.name == "embeddings":
+        return _embeddings(parsed)
+    if command.name == "similarity":
+        return _similarity(parsed, cell, names or {})
     run, text = run_and_prompt(parsed, cell, names or {}, command.name)
     settings = dict(parsed.flags)
     if command.name == "attention":
         return _attention(command, run, text, settings)
     model = api.load(run, step=settings.pop("step", None))
     return getattr(model, command.name)(text, **settings)
+
+
+def _cut(parsed: Parsed, cell: str | None, names: Mapping[str, Any]) -> Any:
+    """The text of the line or of the cell as tokenizers cut it."""
+    from nbllm import api
+
+    if cell is not None and parsed.names:
+        raise ConfigError("A text stands in the line and in the cell.", "Keep one of the two.")
+    line = _newlines(" ".join(str(each) for each in parsed.names))
+    text = line if cell is None else expand_prompt(cell.removesuffix("\n"), names)
+    asked = [str(each) for each in parsed.flags.get("tokenizers", ())]
+    if "corpus" in parsed.flags:
+        return api.tokens(text, *asked, corpus=[str(each) for each in parsed.flags["corpus"]])
+    return api.tokens(text, *asked)
+
+
+def _embeddings(parsed: Parsed) -> Any:
+    """Neighbours of a token, an analogy, or a map."""
+    from nbllm import api
+
+    run, *words = [str(each) for each in parsed.names] or ["last"]
+    flags = dict(parsed.flags)
+    found = api.load(run, step=flags.pop("step", None)).embeddings()
+    top = flags.pop("top", 10)
+    analogy = flags.pop("analogy", None)
+    if analogy is not None:
+        if words or flags:
+            raise ConfigError("An analogy stands alone.", "Leave the token and the map out.")
+        a, b, c = (str(each) for each in analogy)
+        return found.analogy(a, b, c, k=top)
+    if words and not flags:
+        return found.nearest(" ".join(words), top)
+    if words and "search" not in flags:
+        flags["search"] = " ".join(words)
+    return found.map(flags.pop("map", "pca"), **flags)
+
+
+def _similarity(parsed: Parsed, cell: str | None, names: Mapping[str, Any]) -> Any:
+    """Of the texts of the line, or of the lines of the cell."""
+    from nbllm import api
+
+    run, *texts = [str(each) for each in parsed.names] or ["last"]
+    if cell is not None:
+        if texts:
+            raise ConfigError("Texts stand in the line and in the cell.", "Write them in one of the two.")
+        texts = [line for line in expand_prompt(cell, names).splitlines() if line.strip()]
+    return api.load(run, **parsed.flags).similarity(texts)
 
 
 def _attention(command: Command, run: str, text: str, settings: dict[str, Any]) -> Any:

@@ -88,3 +88,21 @@ def test_a_mistake_is_one_line(shell, tiny, line, said):
     assert ran.error is not None
     assert len(ran.error_lines) == 1
     assert said in ran.error_lines[0]
+
+
+def test_lens_tokens_embeddings_and_similarity_by_line_and_by_cell(shell, tiny):
+    lens = run_cell(shell, "%llm_lens tiny To be --max-tokens 6 --temperature 0").value
+    assert lens.branches.text(lens.branches.all[0]) == "To be" + nbllm.load("tiny").generate(
+        "To be", max_tokens=6, temperature=0
+    )
+    assert len(run_cell(shell, "%%llm_lens last --max-tokens 3\nTo").value.table()) == 1
+    found = run_cell(shell, '%llm_tokens "To be" --tokenizers byte tiny').value
+    assert found.table.tokens.tolist() == [5, 5]
+    assert run_cell(shell, "%%llm_tokens --tokenizers byte\nTo\nbe").value.text == "To\nbe"
+    near = run_cell(shell, "%llm_embeddings tiny e --top 3").value
+    assert near.tokens == nbllm.load("tiny").embeddings().nearest("e", 3).tokens
+    assert run_cell(shell, "%llm_embeddings tiny --analogy e o b").value.asked == "“o” - “e” + “b”"
+    assert len(run_cell(shell, "%llm_embeddings tiny --map pca --search e").value.marked) >= 1
+    alike = run_cell(shell, "%%llm_similarity tiny\nTo be\nnot to be\n").value
+    assert alike.texts == ["To be", "not to be"]
+    assert run_cell(shell, '%llm_similarity tiny "To be" "not"').value.values.shape == (2, 2)

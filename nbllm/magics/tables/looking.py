@@ -75,6 +75,52 @@ TABLE: tuple[Command, ...] = (
         notes="RUN is a run's name, or last. It gives back .branch(PLACE, TOKEN), .table() and .frame().",
     ),
     Command(
+        "tokens",
+        "[TEXT...]",
+        "Show how tokenizers cut a text, side by side, with what each takes for it.",
+        (
+            '%llm_tokens "To be, or not to be"',
+            '%llm_tokens "今天天气很好 👍🏽" --tokenizers char byte bpe:2000',
+            "%%llm_tokens --tokenizers char shakespeare\nTo be, or not to be,\nthat is the question.",
+        ),
+        flags=(
+            Flag("--tokenizers", "NAME...", "char, byte, word, bpe, bpe:SIZE, a run, hf:PATH, FILE.json [all kinds]"),
+            Flag("--corpus", "NAME...", "built-in corpora that kinds learn on here [python-docs zh-phrases]"),
+        ),
+        cell="the text",
+        notes="It gives back .table and .frame().",
+    ),
+    Command(
+        "embeddings",
+        "[RUN] [TOKEN]",
+        "Show which tokens of a model lie near a token, an analogy, or a map of all of them.",
+        (
+            "%llm_embeddings shakespeare king",
+            "%llm_embeddings last --map tsne --search ing",
+            "%llm_embeddings shakespeare --analogy man king woman",
+        ),
+        flags=(
+            Flag("--analogy", "A B C", "A is to B as C is to whom?"),
+            Flag("--map", "NAME", "all tokens on a plane; so it is without a token [pca]", choices=("pca", "tsne")),
+            Flag("--search", "TEXT", "mark the tokens of the map that contain it"),
+            Flag("--top", "N", "neighbours to show [10]", "int"),
+            Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int"),
+        ),
+        notes="RUN is a run's name, or last. nbllm.load(RUN).embeddings() has the vectors.",
+    ),
+    Command(
+        "similarity",
+        "[RUN] [TEXT...]",
+        "Show how alike texts are to a model, each with each.",
+        (
+            '%llm_similarity minilm "a dog" "a puppy" "the stock market"',
+            "%%llm_similarity minilm\nHow is the weather?\nIs it raining?\n今天天气怎么样？",
+        ),
+        flags=(Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int"),),
+        cell="the texts, one a line",
+        notes="RUN is a run's name, last, hf:NAME_OR_PATH or minilm. It gives back .values, .table and .pairs().",
+    ),
+    Command(
         "influence",
         "[RUN] [TEXT...]",
         "Show which token of a text moved which answer of a model, of any kind, as a heatmap.",
