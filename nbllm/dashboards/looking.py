@@ -15,6 +15,7 @@ from nbllm.dashboards.compare import PLOTLY, plotly
 from nbllm.dashboards.explorer import Explorer
 from nbllm.dashboards.lens import Lens
 from nbllm.dashboards.meaning import MEANING, show_meaning
+from nbllm.dashboards.states import KINDS, show_states, states_text
 from nbllm.dashboards.tables import table
 from nbllm.dashboards.tiers import tier
 from nbllm.handles.readable import plain
@@ -42,6 +43,9 @@ def show(found: Any) -> None:
         return
     if isinstance(found, MEANING):
         show_meaning(found)
+        return
+    if isinstance(found, KINDS):
+        show_states(found)
         return
     if not isinstance(found, Predictions | Influence):
         display(found)
@@ -76,6 +80,8 @@ def text(found: Any) -> str:
         found = found.explore()
     if isinstance(found, Explorer):
         return explorer_still.text(found)
+    if isinstance(found, KINDS):
+        return states_text(found)
     if not isinstance(found, Predictions | Influence):
         return str(found)
     shown = _expected(found) if isinstance(found, Predictions) else strongest(found)

@@ -11,11 +11,17 @@ from nbllm.handles.opened import Opened
 from nbllm.registry import VIEWS
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from nbllm.inspection.embeddings import Embeddings, Similarity
+    from nbllm.inspection.convolution import Filters
+    from nbllm.inspection.gate_maps import Gates
     from nbllm.inspection.influence import Influence
     from nbllm.inspection.internals import Captured
+    from nbllm.inspection.latent_map import LatentMap
     from nbllm.inspection.maps import AttentionMaps
     from nbllm.inspection.predictions import Predictions
+    from nbllm.inspection.units import Units
 
 
 class Looking(Opened):
@@ -180,9 +186,51 @@ class Looking(Opened):
                 steps=steps,
             )  # fmt: skip
 
-    def gates(self, text: str) -> dict[str, Any]:
-        """Gates and states of the LSTM layers over the text: name to float32 (layer, time, unit)."""
-        from nbllm.inspection.gates import gates
+    def gates(self, text: str) -> Gates:
+        """Gates and states of the recurrent layers over the text: name to float32 (layer, time, unit), with
+        `.figure(gate="forget", sort="half_life")`, `.half_life()` and `.to_frame()`. A text longer than the context is
+        read on with the state carried."""
+        from nbllm.inspection.gate_maps import gate_maps
 
-        tokens_BT, _ = self._tokens(text)
-        return {name: values[:, 0].cpu().numpy() for name, values in gates(self.module, tokens_BT).items()}
+        self._check_open()
+        with self._threads():
+            return gate_maps(self.module, self.objective, text)
+
+    def units(self, text: str, property: Any = "quote", *, state: str | None = None, layer: int | None = None) -> Units:
+        """The units whose state tracks a property of the text, the best first: `.table`, `.figure()`.
+
+        The property is a name (quote, line, word, depth, place, digit, upper, space, cjk), a function from the text to
+        a number a character, or a number a token. Units are ranked by their correlation over the first half of the text
+        and judged by the second. `state` is one kind of state alone (cell, hidden, residual, ...), `layer` one block.
+        """
+        from nbllm.inspection.units import find_units
+
+        self._check_open()
+        with self._threads():
+            return find_units(self.module, self.objective, text, property, state=state, layer=layer)
+
+    def receptive_field(self) -> pd.DataFrame:
+        """Of a network with convolutions how many tokens each block can see: exact, and measured by the gradient."""
+        from nbllm.inspection.convolution import receptive_field
+
+        self._check_open()
+        with self._threads():
+            return receptive_field(self.module)
+
+    def filters(self, text: str) -> Filters:
+        """What each filter of the convolutions answers over the text: `.table` (the n-gram that excites each the most),
+        `.strongest(filter)`, `.figure()`."""
+        from nbllm.inspection.convolution import filter_responses
+
+        self._check_open()
+        with self._threads():
+            return filter_responses(self.module, self.objective, text)
+
+    def latent_map(self, texts: Any, method: str = "pca", *, labels: Any = None, seed: int = 0) -> LatentMap:
+        """Where sentences lie in the latent space of a vae, on two axes: `.figure()`, whose hover shows the sentence,
+        and the active units in `.table`. `texts` is a list or a table with text and label; `method` pca, tsne, umap."""
+        from nbllm.inspection.latent_map import latent_map
+
+        self._check_open()
+        with self._threads():
+            return latent_map(self.module, self.objective, texts, method=method, labels=labels, seed=seed)

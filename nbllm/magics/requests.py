@@ -71,8 +71,13 @@ def look(command: Command, parsed: Parsed, cell: str | None = None, names: Mappi
     settings = dict(parsed.flags)
     if command.name == "attention":
         return _attention(command, run, text, settings)
+    if command.name == "latent_map":
+        return _latent_map(run, text, settings)
+    kept = {"gates": ("gate", "layer", "sort"), "filters": ("layer",)}.get(command.name, ())
+    shown = {key: settings.pop(key) for key in kept if key in settings}
     model = api.load(run, step=settings.pop("step", None))
-    return getattr(model, command.name)(text, **settings)
+    found = getattr(model, command.name)(text, **settings)
+    return found.of(**shown) if shown else found
 
 
 def _cut(parsed: Parsed, cell: str | None, names: Mapping[str, Any]) -> Any:
@@ -120,6 +125,20 @@ def _similarity(parsed: Parsed, cell: str | None, names: Mapping[str, Any]) -> A
             raise ConfigError("Texts stand in the line and in the cell.", "Write them in one of the two.")
         texts = [line for line in expand_prompt(cell, names).splitlines() if line.strip()]
     return api.load(run, **parsed.flags).similarity(texts)
+
+
+def _latent_map(run: str, text: str, settings: dict[str, Any]) -> Any:
+    """The map of the lines of the text, each a sentence, or of a table given by name."""
+    from nbllm import api
+
+    texts = settings.pop("texts", None)
+    lines = [line for line in text.splitlines() if line.strip()]
+    if (texts is None) == (not lines):
+        raise ConfigError(
+            "A map needs sentences.", f"Write %%llm_latent_map {run} and one a line below, or --texts {{{{name}}}}."
+        )
+    model = api.load(run, step=settings.pop("step", None))
+    return model.latent_map(lines if texts is None else texts, **settings)
 
 
 def _attention(command: Command, run: str, text: str, settings: dict[str, Any]) -> Any:

@@ -140,4 +140,73 @@ TABLE: tuple[Command, ...] = (
         cell="the text",
         notes="RUN is a run's name, or last. It gives back .values (bits), .frame(), .strongest() and .figure().",
     ),
+    Command(
+        "gates",
+        "[RUN] [TEXT...]",
+        "Show the gates and states of a recurrent model over a text: units by tokens, sorted as you like.",
+        (
+            '%llm_gates words "The function returns a list"',
+            '%llm_gates last "The function returns a list" --gate cell --sort variance',
+            '%%llm_gates stories --sort quote\nanna said: "ben found the map!" the lamp stood near the mill.',
+        ),
+        flags=(
+            Flag("--gate", "NAME", "which: input, forget, output, cell, hidden; update, reset, candidate of a gru"),
+            Flag("--layer", "N", "one recurrent layer; the last where not given", "int"),
+            Flag("--sort", "NAME", "order of the units: unit, half_life, variance, mean, or a property as quote, line"),
+            Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int"),
+        ),
+        cell="the text",
+        notes="RUN is a run's name, or last. It gives back name to (layer, token, unit), .half_life(), .to_frame() and "
+        ".figure().",
+    ),
+    Command(
+        "units",
+        "[RUN] [TEXT...]",
+        "Find the unit whose state keeps track of a property of the text, such as being inside quotation marks.",
+        (
+            "%llm_units stories {{text}} --property quote",
+            "%llm_units last {{text}} --property line --state hidden",
+            "%%llm_units last --property word\nThe function returns a list of names, and the caller sorts it.",
+        ),
+        flags=(
+            Flag("--property", "NAME", "quote, line, word, depth, place, digit, upper, space, cjk, or {{values}}"),
+            Flag("--state", "NAME", "one kind of state alone: cell, hidden, residual, response, ..."),
+            Flag("--layer", "N", "one block alone; from the end by -1, -2", "int"),
+            Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int"),
+        ),
+        cell="the text",
+        notes="RUN is a run's name, or last. Units are ranked by the first half of the text and judged by the second. "
+        "It gives back .table, .to_frame() and .figure().",
+    ),
+    Command(
+        "filters",
+        "[RUN] [TEXT...]",
+        "Show what in a text excites each filter of a convolutional model the most.",
+        (
+            '%llm_filters reader "The function returns a list"',
+            "%%llm_filters last --layer 0\nThe function returns a list of names, and the caller sorts it.",
+        ),
+        flags=(
+            Flag("--layer", "N", "one convolution; the last where not given", "int"),
+            Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int"),
+        ),
+        cell="the text",
+        notes="RUN is a run's name, or last. It gives back .table, .strongest(FILTER), .responses and .figure().",
+    ),
+    Command(
+        "latent_map",
+        "[RUN]",
+        "Show where sentences lie in the latent space of a vae, on two axes.",
+        (
+            "%llm_latent_map sentences --texts {{table}}",
+            "%%llm_latent_map sentences --method tsne\n今天天气很好。\n他们一共花了一百元。\n明天我们去图书馆。",
+        ),
+        flags=(
+            Flag("--texts", "NAME", "a list, or a table with text and label, as {{name}}"),
+            Flag("--method", "NAME", "how the plane is found [pca]", choices=("pca", "tsne", "umap")),
+            Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int"),
+        ),
+        cell="the sentences, one a line",
+        notes="RUN is a run's name, or last. It gives back .to_frame(), .table of the active units and .figure().",
+    ),
 )
