@@ -158,6 +158,7 @@ VIEWS: Registry[Any] = Registry(
     units_picture="nbllm.plots.units:units_picture",
     units_page="nbllm.dashboards.states:units_page",
     finding="nbllm.plots.findings:finding_figure",
+    finding_readied="nbllm.plots.findings:readied",
     finding_svg="nbllm.plots.findings_still:svg",
     finding_text="nbllm.dashboards.findings:text",
     finding_page="nbllm.dashboards.findings:page",

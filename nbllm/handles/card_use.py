@@ -32,8 +32,8 @@ _NOT_FOR = (
     "Texts of another language, subject or kind than those it learned from, without measuring there first.",
 )
 _MEASURES = {
-    "balance": "run.balance()", "bias": "model.bias()", "memorization": "model.memorization(...)",
-    "toxicity": "model.toxicity(words)", "robustness": "model.robustness()",
+    "balance": "run.balance()", "bias": "model.bias()", "memorization": "model.memorization()",
+    "membership": "model.membership()", "toxicity": "model.toxicity(words)", "robustness": "model.robustness()",
 }  # fmt: skip
 _ROWS = 12  # of a finding's table
 
@@ -69,10 +69,11 @@ def _fits(kind: str, model: Model) -> bool:
 
 
 def _section(finding: Finding, step: int, folder: Path) -> str:
+    drawn = VIEWS.get("finding_svg")(finding, alone=True)
+    finding = VIEWS.get("finding_readied")(finding)
     parts = [f"### {plain(finding.title)}", plain(finding.says)]
     if finding.step is not None and step and finding.step != step:
         parts.insert(1, f"Of the checkpoint at step {finding.step:,}; this is that at step {step:,}.")
-    drawn = VIEWS.get("finding_svg")(finding, alone=True)
     if drawn:
         write_text(folder / f"{finding.kind}.svg", drawn)
         parts.append(f"![{plain(finding.title)}]({finding.kind}.svg)")

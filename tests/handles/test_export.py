@@ -289,7 +289,7 @@ def test_the_card_holds_what_was_found(tmp_path: Path) -> None:
         "looked-into", data=table, model="lstm", objective="classification", size="tiny", steps=4, runner="inline"
     )
     bare = run.export(tmp_path / "bare").joinpath("README.md").read_text("utf-8")
-    assert "Not looked into: balance (`run.balance()`), bias (`model.bias()`), robustness" in bare
+    assert "Not looked into: balance (`run.balance()`), bias (`model.bias()`), membership" in bare
     assert "toxicity" not in bare  # it does not write
     model = run.load()
     found = [run.balance(), model.robustness(changes="typos")]
@@ -303,7 +303,7 @@ def test_the_card_holds_what_was_found(tmp_path: Path) -> None:
         assert xml.tag == "{http://www.w3.org/2000/svg}svg"
     assert "| &lt;b&gt;x&lt;/b&gt; | label | 30 | 0.5 |" in card
     assert "<b>x" not in card.split("</details>")[1]
-    assert "Not looked into: bias (`model.bias()`)." in card
+    assert "Not looked into: bias (`model.bias()`), membership (`model.membership()`)." in card
     assert "Decisions about people" in card
 
 
