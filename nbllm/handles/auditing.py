@@ -202,11 +202,11 @@ class Auditing(Opened):
     def _epochs(self) -> float:
         """How often the training text was gone over; NaN where that is not known."""
         report = read_json(RunFolder(self.folder).data / "report.json", {})
-        tokens = report.get("train_tokens") if isinstance(report, dict) else None
-        train = self.config.train
-        if not isinstance(tokens, int) or tokens <= 0:
-            return math.nan
-        return self.step * train.batch_size * train.context / (tokens * self.config.data.use)
+        known, train = report if isinstance(report, dict) else {}, self.config.train
+        for held, seen in (("train_examples", train.batch_size), ("train_tokens", train.batch_size * train.context)):
+            if isinstance(known.get(held), int) and known[held] > 0:
+                return self.step * seen / (known[held] * self.config.data.use)
+        return math.nan
 
     def _kept(self, finding: Finding) -> Finding:
         """The same finding, kept in the folder of the run that the model is of, for its card and its report."""

@@ -3,6 +3,7 @@ the texts themselves is not taken for it."""
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
@@ -107,6 +108,10 @@ def test_every_family_is_asked(model: str, settings: dict[str, str]) -> None:
     found = run.membership(texts=30)
     assert (found.facts["members"], found.facts["others"]) == (30, 30)
     assert np.isfinite(found.facts["auc"])
+    report = json.loads((run.folder / "data" / "report.json").read_text(encoding="utf-8"))
+    if "train_examples" in report:
+        seen = 2 * run.config.train.batch_size
+        assert found.facts["epochs"] == pytest.approx(seen / report["train_examples"])
 
 
 def test_too_few_texts_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -95,8 +96,9 @@ def test_common_phrases_are_no_leak(tmp_path: Path) -> None:
 
 
 def test_exposure_of_what_was_planted_often(tmp_path: Path) -> None:
-    text = "\n".join(letters(40, seed) for seed in range(400)) + "0123456789"
-    settings = {"data.canaries": "1,60", "data.canary_each": 4, "data.canary_digits": 3, "steps": 500}
+    text = "\n".join(letters(40, seed) for seed in range(200)) + "0123456789"
+    settings = {"data.canaries": "1,60", "data.canary_each": 3, "data.canary_digits": 3, "steps": 200}
+    settings["train.context"] = 32
     run = learned(tmp_path / "secrets.txt", text, **settings)
     found = run.exposure()
     table = found.table
@@ -211,3 +213,27 @@ def test_a_leak_is_said_when_the_training_ends(by_heart: Path, tmp_path: Path) -
     assert "word for word" not in read_status(off.folder / "status.json").advice
     on = learned(tmp_path / "on.txt", letters(3000), **again)
     assert "word for word" in read_status(on.folder / "status.json").advice
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"objective": "prefix-lm", "model": "transformer"},
+        {"model": "cnn", "tokenizer": "bpe", "tokenizer.vocab_size": 300},
+        {"model": "hybrid", "tokenizer": "word", "tokenizer.vocab_size": 300, "data.canary_digits": 5},
+        {"model": "gru", "train.context": 12, "data.canary_text": "{name}的密码是{secret}。"},
+    ],
+)
+def test_every_language_model_and_tokenizer(tmp_path: Path, kind: dict[str, Any]) -> None:
+    text = "\n".join(f"{letters(40, seed)} 0123456789" for seed in range(300))
+    settings = {"data.canaries": "3", "data.canary_each": 2, "steps": 3, **kind}
+    run = learned(tmp_path / "any.txt", text, **settings)
+    exposed = run.exposure()
+    assert exposed.table.index.tolist() == [0, 3]
+    assert exposed.facts["exact"] == ("data.canary_digits" not in kind)
+    assert 0 <= exposed.facts["exposure"] <= exposed.facts["most"]
+    found = run.memorization(prefixes=20)
+    assert found.facts["prefixes"] == 20
+    report = json.loads((run.folder / "data" / "report.json").read_text(encoding="utf-8"))
+    seen = 3 * run.config.train.batch_size * run.config.train.context
+    assert found.facts["epochs"] == pytest.approx(seen / report["train_tokens"])
