@@ -137,6 +137,7 @@ VIEWS: Registry[Any] = Registry(
     attention_page="nbllm.dashboards.attention_page:page",
     predictions="nbllm.plots.lens:lens_figure",
     predictions_page="nbllm.dashboards.strip:strip",
+    predictions_picture="nbllm.plots.lens:lens_picture",
     lens="nbllm.dashboards.lens:lens",
     neighbours_page="nbllm.dashboards.meaning:neighbours_page",
     neighbours_text="nbllm.dashboards.meaning:neighbours_text",

@@ -14,7 +14,7 @@ from nbllm.dashboards import explorer_still
 from nbllm.dashboards.compare import PLOTLY, plotly
 from nbllm.dashboards.explorer import Explorer
 from nbllm.dashboards.lens import Lens
-from nbllm.dashboards.meaning import MEANING, show_meaning
+from nbllm.dashboards.meaning import MEANING, meaning_text, show_meaning
 from nbllm.dashboards.states import KINDS, show_states, states_text
 from nbllm.dashboards.tables import table
 from nbllm.dashboards.tiers import tier
@@ -56,8 +56,16 @@ def show(found: Any) -> None:
         return
     if isinstance(found, Predictions):
         display({"text/html": found._repr_html_(), "text/plain": repr(found)}, raw=True)
-        if chosen == "widget" and len(found.lens.names) > 1:
-            display({PLOTLY: plotly(found.figure()), "text/plain": "The logit lens: see .lens_frame()"}, raw=True)
+        if len(found.lens.names) > 1:
+            said = "The logit lens: see .lens_frame()"
+            still = base64.b64encode(found.picture()).decode("ascii")
+            if chosen == "widget":
+                image = f'<img alt="What each layer would say" src="data:image/png;base64,{still}">'
+                display({PLOTLY: plotly(found.figure()), "text/html": image, "text/plain": said}, raw=True)
+            else:
+                display({"image/png": still, "text/plain": said}, raw=True)
+            behind = table(_layers(found).iloc[:_ROWS], "What each layer would say of each token", across=True)
+            display({"text/html": f"<details><summary>The layers as a table</summary>{behind}</details>"}, raw=True)
         return
     png = base64.b64encode(found._repr_png_()).decode("ascii")
     if chosen == "widget":  # without a PNG of its own: Plotly's extension of JupyterLab would show that one
@@ -82,10 +90,14 @@ def text(found: Any) -> str:
         return explorer_still.text(found)
     if isinstance(found, KINDS):
         return states_text(found)
+    if isinstance(found, MEANING):
+        return meaning_text(found)
     if not isinstance(found, Predictions | Influence):
         return str(found)
-    shown = _expected(found) if isinstance(found, Predictions) else strongest(found)
-    return f"{plain(shown)}\n{found!r}"
+    if isinstance(found, Influence):
+        return f"{plain(strongest(found))}\n{found!r}"
+    layers = f"\n\nWhat each layer would say\n{plain(_layers(found))}" if len(found.lens.names) > 1 else ""
+    return f"{plain(_expected(found))}{layers}\n{found!r}"
 
 
 def strongest(influence: Influence) -> pd.DataFrame:
@@ -109,6 +121,21 @@ def strongest(influence: Influence) -> pd.DataFrame:
         },
         index=pd.RangeIndex(len(found), name="place"),
     )
+
+
+def _layers(predictions: Predictions) -> pd.DataFrame:
+    """A row a token, a column a layer: its likeliest token, and how likely it is."""
+    import pandas as pd
+
+    lens = predictions.lens
+    said = {
+        name: [
+            f"{apart(visible(token))} {share:.0%}"
+            for token, share in zip(lens.choices[layer, :, 0], lens.probabilities[layer, :, 0], strict=True)
+        ]
+        for layer, name in enumerate(lens.names)
+    }
+    return pd.DataFrame({"token": [visible(token) for token in predictions.tokens], **said})
 
 
 def _expected(predictions: Predictions) -> Any:

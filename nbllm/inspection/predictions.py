@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 from nbllm.errors import ModelError
 from nbllm.inspection.asking import Question, ask, tokens_together
 from nbllm.inspection.capture import outputs
+from nbllm.inspection.foreign_layers import blocks_of, said_by_layers
 from nbllm.models.evaluating import evaluating
 from nbllm.registry import VIEWS
 
@@ -125,6 +127,11 @@ class Predictions:
     def _repr_html_(self) -> str:
         return VIEWS.get("predictions_page")(self)
 
+    def picture(self, first: int = 0) -> bytes:
+        """The same as `figure` as a still picture (PNG)."""
+        found: bytes = VIEWS.get("predictions_picture")(self, first)
+        return found
+
 
 def predictions(
     module: nn.Module, objective: Any, text: str, *, top: int = 10, layers: bool = False, source: str | None = None
@@ -133,13 +140,13 @@ def predictions(
 
     A language model is asked for each token after those before it, in windows of its context; an encoder for each token
     while that one is hidden (Salazar et al. 2020); an encoder-decoder for the text as the target of `source`; a VAE for
-    the sentence given where it lies. With `layers` every block is asked, which our own networks can answer. Raises
-    ModelError for a classifier, for no text, and where the layers of a network are not known.
+    the sentence given where it lies. With `layers` every block is asked, of a model of transformers with a pass each.
+    Raises ModelError for a classifier, for no text, and where the layers of a network are not known.
     """
     if top < 1:
         raise ModelError(f"top is {top}.", "Give a whole number from 1, as in top=10.")
     questions = ask(module, objective, text, source=source)
-    if layers and questions[0].stack is None:
+    if layers and questions[0].stack is None and not blocks_of(module):
         raise ModelError(
             f"The layers of a {type(module).__name__} cannot be read by the lens.",
             "Leave layers out, as in .predictions(text).",
@@ -176,10 +183,14 @@ def _tell(module: nn.Module, question: Question, top: int, layers: bool) -> Iter
         chosen_N = (question.rows_N >= start) & (question.rows_N < start + together)
         rows_N, places_N = question.rows_N[chosen_N] - start, question.places_N[chosen_N]
         answers_N1 = question.answers_N[chosen_N][:, None]
-        blocks = list(question.stack.blocks) if layers and question.stack is not None else []
+        tokens_BT = question.tokens_RT[start : start + together]
+        blocks = (list(question.stack.blocks) if question.stack is not None else blocks_of(module)) if layers else []
         with outputs(blocks) as found:
-            logits_NV = question.read(question.tokens_RT[start : start + together], rows_N, places_N)
-        said = [_lens(question, found[index][rows_N, places_N]) for index in range(len(blocks))] or [logits_NV]
+            logits_NV = question.read(tokens_BT, rows_N, places_N)
+        if question.stack is not None:
+            said = [_lens(question, found[index][rows_N, places_N]) for index in range(len(blocks))] or [logits_NV]
+        else:
+            said = said_by_layers(blocks, found, partial(question.read, tokens_BT, rows_N, places_N), logits_NV)
         logs = [_wide(each_NV).log_softmax(-1) for each_NV in said]
         best = [each_NV.topk(min(top, each_NV.shape[-1])) for each_NV in logs]
         yield (

@@ -80,8 +80,8 @@ def test_each_tier_shows_what_it_can(tier: str, monkeypatch: pytest.MonkeyPatch,
     kinds = [set(each) - {"text/plain"} for each in shown]
     plotly, html = "application/vnd.plotly.v1+json", "text/html"
     expected = {
-        "widget": [{html}, {plotly}, {html}, {plotly, html}, {html}],
-        "html": [{html}, {html}, {"image/png"}, {html}],
+        "widget": [{html}, {plotly, html}, {html}, {html}, {plotly, html}, {html}],
+        "html": [{html}, {"image/png"}, {html}, {html}, {"image/png"}, {html}],
         "text": [],
     }
     assert kinds == expected[tier]

@@ -16,7 +16,7 @@ import nbllm
 from nbllm.data import tokenizers
 from nbllm.errors import ModelError
 from nbllm.generation.score import score
-from nbllm.inspection.predictions import Predictions, predictions
+from nbllm.inspection.predictions import Lens, Predictions, predictions
 from nbllm.objectives.seq2seq import Translate
 from tests import foreign
 from tests.contract.cases import CONTEXT, Made, cases, made
@@ -132,14 +132,14 @@ def test_frames() -> None:
     assert lens.iloc[len(TEXT) + 4].true_probability == pytest.approx(found.probabilities[4], rel=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["gpt2", "llama", "bert", "roberta", "t5"])
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "qwen3", "bert", "roberta", "t5"])
 def test_models_of_transformers(kind: str, tmp_path: Path) -> None:
     model = nbllm.load(f"hf:{foreign.make(kind, tmp_path)}")
     text = "The fox, 你好."
     answers = model.tokenizer.encode(text, add_special_tokens=False).ids
     own = model.module.model
     with torch.no_grad():
-        if kind in ("gpt2", "llama"):
+        if kind in ("gpt2", "llama", "qwen3"):
             found, end = model.predictions(text), tokenizers.end_id(model.tokenizer)
             logits = own(torch.tensor([[end, *answers]])).logits[0, :-1]
             assert found.bits_per_byte == pytest.approx(model.score(text), rel=1e-6)
@@ -156,8 +156,54 @@ def test_models_of_transformers(kind: str, tmp_path: Path) -> None:
                 rows.append(own(torch.tensor([[objective.cls, *hidden, objective.sep]])).logits[0, place + 1])
             logits = torch.stack(rows)
     agree(found, logits, answers, model.tokenizer)
+    asked = {"source": "A dog."} if kind in ("t5", "bart") else {}
+    hooks = sum(len(part._forward_hooks) for part in own.modules())
+    lens = model.predictions(text, layers=True, top=3, **asked).lens
+    assert sum(len(part._forward_hooks) for part in own.modules()) == hooks
+    assert lens.names == ["layer 0", "layer 1"]
+    np.testing.assert_allclose(lens.true[-1], found.probabilities, rtol=1e-5)
+    if kind in (
+        "gpt2",
+        "llama",
+        "qwen3",
+    ):  # the last of the hidden states that the library gives is behind the norm already
+        with torch.no_grad():
+            stream = own(torch.tensor([[end, *answers]]), output_hidden_states=True).hidden_states[1][0, :-1]
+            norm = own.transformer.ln_f if kind == "gpt2" else own.model.norm
+            said = own.lm_head(norm(stream)).softmax(-1)
+    elif kind == "t5":
+        with torch.no_grad():
+            out = own(torch.tensor([source]), labels=torch.tensor([answers]), output_hidden_states=True)
+            stream = own.decoder.final_layer_norm(out.decoder_hidden_states[1][0])
+            said = own.lm_head(stream * (own.model_dim**-0.5 if own.config.tie_word_embeddings else 1)).softmax(-1)
+    else:
+        head, place = own.cls if kind == "bert" else own.lm_head, 1
+        hidden = [objective.cls, *answers[:place], objective.mask, *answers[place + 1 :], objective.sep]
+        with torch.no_grad():
+            stream = own(torch.tensor([hidden]), output_hidden_states=True).hidden_states[1]
+            said = head(stream)[0, [place + 1]].softmax(-1)
+        answers, lens = (
+            answers[place : place + 1],
+            Lens(lens.names, lens.choices, lens.probabilities, lens.true[:, [1]]),
+        )
+    np.testing.assert_allclose(lens.true[0], said[range(len(answers)), answers], rtol=1e-4)
+
+
+def test_a_model_whose_layers_are_not_known_says_so() -> None:
+    each = made("clm lstm")
+
+    class Bare(nn.Module):
+        """A language model without a stack of ours."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding, self.head = nn.Embedding(32, 4), nn.Linear(4, 32)
+
+        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+            return self.head(self.embedding(tokens))
+
     with pytest.raises(ModelError, match="Leave layers out"):
-        model.predictions(text, layers=True, **({"source": "A dog."} if kind == "t5" else {}))
+        predictions(Bare(), each.objective, TEXT, layers=True)
 
 
 def test_without_an_end_the_first_token_is_only_read() -> None:

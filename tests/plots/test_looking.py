@@ -95,3 +95,14 @@ def test_no_influence_is_no_colour() -> None:
 def test_tokens_beside_others(text: str, places: int, turns: bool) -> None:
     assert width(text) == places
     assert apart(text) == (f"\u2068{text}\u2069" if turns else text)
+
+
+@pytest.mark.parametrize(("tokens", "layers"), [(["天", "<b>", "\n"], 2), (["function"] * 90, 6), (["x"], 1)])
+def test_the_lens_picture(tokens: list[str], layers: int) -> None:
+    picture = Image.open(io.BytesIO(predicted(tokens, layers).picture()))
+    assert picture.width < 1400
+    assert picture.height > 60 + 20 * layers
+    shades = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+    assert len(np.unique(shades, axis=0)) > 10
+    with pytest.raises(ModelError, match="There is no token 99"):
+        predicted(tokens, layers).picture(first=99)
