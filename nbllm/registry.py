@@ -77,6 +77,7 @@ OBJECTIVES: Registry[Any] = Registry(
         "seq2seq": "nbllm.objectives.seq2seq:Translate",
         "span": "nbllm.objectives.seq2seq:SpanCorruption",
         "classification": "nbllm.objectives.classification:Classify",
+        "tagging": "nbllm.objectives.tagging:Tag",
         "elbo": "nbllm.objectives.elbo:Elbo",
     },
 )
@@ -116,11 +117,22 @@ TABLES: Registry[Any] = Registry(
         "date-pairs": "nbllm.data.builtin_tables:date_pairs",
         "reviews": "nbllm.data.reviews:reviews",
         "zh-reviews": "nbllm.data.reviews:zh_reviews",
+        "events": "nbllm.data.events:events",
+        "zh-events": "nbllm.data.events:zh_events",
+        "paraphrases": "nbllm.data.events:paraphrases",
+        **{
+            f"phrases-{pair}": f"nbllm.data.translations:{pair.replace('-', '_')}"
+            for pair in ("en-fr", "en-de", "en-es", "en-zh", "en-ja", "fr-en", "de-en", "es-en", "zh-en", "ja-en")
+        },
     },
 )
 TASKS: Registry[Any] = Registry(
     "task",
     sentiment="nbllm.tasks.sentiment:Sentiment",
+    topic="nbllm.tasks.topic:Topic",
+    pairs="nbllm.tasks.pairs:Pairs",
+    extract="nbllm.tasks.extract:Extract",
+    translate="nbllm.tasks.translate:Translate",
 )
 VIEWS: Registry[Any] = Registry(
     "view",
@@ -149,15 +161,15 @@ VIEWS: Registry[Any] = Registry(
     tokens_text="nbllm.dashboards.tokens:text",
     influence="nbllm.plots.influence:influence_figure",
     influence_picture="nbllm.plots.influence:influence_picture",
-    filters="nbllm.plots.unit_maps:filters_figure",
-    filters_picture="nbllm.plots.unit_maps:filters_picture",
-    latent_map="nbllm.plots.latent_map:latent_figure",
-    latent_map_picture="nbllm.plots.latent_map:latent_picture",
     gates="nbllm.plots.unit_maps:gates_figure",
     gates_picture="nbllm.plots.unit_maps:gates_picture",
     units="nbllm.plots.units:units_figure",
     units_picture="nbllm.plots.units:units_picture",
     units_page="nbllm.dashboards.states:units_page",
+    filters="nbllm.plots.unit_maps:filters_figure",
+    filters_picture="nbllm.plots.unit_maps:filters_picture",
+    latent_map="nbllm.plots.latent_map:latent_figure",
+    latent_map_picture="nbllm.plots.latent_map:latent_picture",
     finding="nbllm.plots.findings:finding_figure",
     finding_readied="nbllm.plots.findings:readied",
     finding_svg="nbllm.plots.findings_still:svg",

@@ -128,6 +128,42 @@ class Model(Looking, Auditing):
         table = {"text": texts, "label": said, "probability": shares.max(1)}
         return pd.DataFrame({**table, **{f"p({name})": shares[:, i] for i, name in enumerate(labels)}})
 
+    def answer(
+        self, sources: str | Sequence[str], *, max_tokens: int | None = None, temperature: float = 0.0,
+        beams: int = 0, length_penalty: float = 0.6, seed: int | None = None,
+    ) -> list[Generation]:  # fmt: skip
+        """An encoder-decoder's answer to each source, all at once; with `beams` the likeliest that a beam search finds,
+        one source after another."""
+        from nbllm.generation.answer import answer
+
+        sources = [sources] if isinstance(sources, str) else list(sources)
+        self._check_open()
+        if beams:
+            room = {} if max_tokens is None else {"max_tokens": max_tokens}
+            return [self.generate(each, beams=beams, length_penalty=length_penalty, **room) for each in sources]  # type: ignore[misc]
+        with self._threads():
+            return answer(
+                self.module, self.objective, sources, max_tokens=max_tokens, temperature=temperature, seed=seed
+            )
+
+    def mark(self, texts: str | Sequence[str]) -> pd.DataFrame:
+        """What a tagger marks: a row an entity with the `text` it stands in (its number), `start` and `end` in
+        characters, `kind`, `entity` and `probability`."""
+        import pandas as pd
+
+        from nbllm.generation.mark import mark
+
+        self._check_open()
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        with self._threads():
+            found = mark(self.module, self.objective, texts)
+        rows = [
+            (number, start, end, kind, texts[number][start:end], sure)
+            for number, spans in enumerate(found)
+            for (start, end, kind), sure in spans
+        ]
+        return pd.DataFrame(rows, columns=["text", "start", "end", "kind", "entity", "probability"])
+
     def fill(self, text: str, top: int = 5) -> pd.DataFrame:
         """What an encoder puts in place of each <mask>: a row a mask and choice, with its text and probability."""
         import pandas as pd

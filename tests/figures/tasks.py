@@ -36,6 +36,13 @@ class Entry:
 ENTRIES = (
     Entry("sentiment", "accuracy", 0.95, "bag of words", on="reviews"),
     Entry("sentiment", "accuracy", 0.95, "bag of words", {"data": "zh-reviews"}, on="zh-reviews"),
+    Entry("extract", "entity_f1", 0.95, "seen names"),
+    Entry("extract", "triple_f1", 0.95, "seen names"),
+    Entry("extract", "entity_f1", 0.95, "seen names", {"data": "zh-events"}, on="zh-events"),
+    Entry("topic", "macro_f1", 0.8, "bag of words"),
+    Entry("pairs", "accuracy", 0.95, "bag of words"),
+    Entry("translate", "exact_match", 0.95, "copy", on="phrases-en-fr"),
+    Entry("translate", "exact_match", 0.95, "copy", {"source": "en", "target": "zh"}, on="phrases-en-zh"),
 )
 
 
