@@ -78,6 +78,7 @@ OBJECTIVES: Registry[Any] = Registry(
         "span": "nbllm.objectives.seq2seq:SpanCorruption",
         "classification": "nbllm.objectives.classification:Classify",
         "tagging": "nbllm.objectives.tagging:Tag",
+        "tagging": "nbllm.objectives.tagging:Tag",
         "elbo": "nbllm.objectives.elbo:Elbo",
     },
 )
@@ -120,6 +121,9 @@ TABLES: Registry[Any] = Registry(
         "events": "nbllm.data.events:events",
         "zh-events": "nbllm.data.events:zh_events",
         "paraphrases": "nbllm.data.events:paraphrases",
+        "events": "nbllm.data.events:events",
+        "zh-events": "nbllm.data.events:zh_events",
+        "paraphrases": "nbllm.data.events:paraphrases",
         **{
             f"phrases-{pair}": f"nbllm.data.translations:{pair.replace('-', '_')}"
             for pair in ("en-fr", "en-de", "en-es", "en-zh", "en-ja", "fr-en", "de-en", "es-en", "zh-en", "ja-en")
@@ -129,6 +133,9 @@ TABLES: Registry[Any] = Registry(
 TASKS: Registry[Any] = Registry(
     "task",
     sentiment="nbllm.tasks.sentiment:Sentiment",
+    topic="nbllm.tasks.topic:Topic",
+    pairs="nbllm.tasks.pairs:Pairs",
+    extract="nbllm.tasks.extract:Extract",
     topic="nbllm.tasks.topic:Topic",
     pairs="nbllm.tasks.pairs:Pairs",
     extract="nbllm.tasks.extract:Extract",

@@ -38,6 +38,7 @@ GOALS: dict[str, Goal] = {
     "classification": Goal(
         "rows", "labels", STACKS | {"bert", "huggingface"}, ("text", "label"), two_way=True, source="python-topics"
     ),
+    "tagging": Goal("rows", "tags", STACKS | {"bert"}, ("text", "spans"), two_way=True, source="events"),
     "elbo": Goal("sentences", "latent", frozenset({"vae"})),
 }
 

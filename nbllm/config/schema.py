@@ -56,6 +56,9 @@ class DataConfig(Section):
     )
     pair_column: str | None = Field(None, description="classification: the column with a second text")
     label_column: str | None = Field(None, description="the column with the label")
+    spans_column: str | None = Field(
+        None, description="tagging: the column with [[start, end, kind], ...] or a tag a word, as in B-person O"
+    )
     source_column: str | None = Field(None, description="seq2seq: the column to go from")
     target_column: str | None = Field(None, description="seq2seq: the column to arrive at")
     split_column: str | None = Field(
@@ -120,7 +123,7 @@ class ObjectiveConfig(Section):
 
     kind: str = Field(
         "clm",
-        description="clm (next token), mlm, nsp, seq2seq, span, prefix-lm, classification, elbo, or one of a cell",
+        description="clm (next token), mlm, nsp, seq2seq, span, prefix-lm, classification, tagging, elbo, or your own",
     )
     labels: Words | None = Field(None, description="classification: the labels in order; found in the data else")
     answer: Literal["softmax", "sigmoid"] = Field(

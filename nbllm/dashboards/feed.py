@@ -270,7 +270,10 @@ def _parts(config: RunConfig) -> list[str]:
     model, goal = config.model, goal_of(config.objective)
     if model.kind not in FAMILIES or model.kind == "huggingface":
         return ["blocks", "head"]
-    ends = {"next": "next token", "masked": "hidden tokens", "labels": "labels", "target": "next target token"}
+    ends = {
+        "next": "next token", "masked": "hidden tokens", "labels": "labels", "tags": "a tag a token",
+        "target": "next target token",
+    }  # fmt: skip
     if goal.head in ("target", "latent"):
         encoder, decoder = model.two_stacks()
         middle = f"latent {model.latent}" if goal.head == "latent" else f"cross-attention ({model.cross})"

@@ -6,6 +6,7 @@ text is escaped.
 
 from __future__ import annotations
 
+import json
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _ROWS = 20  # of a table on the page
 _FOR, _AGAINST = "0,114,178", "213,94,0"  # of the palette's TRAIN and HELD_OUT
+_KINDS = ("0,114,178", "213,94,0", "0,158,115", "204,121,167", "86,180,233", "230,159,0")
 _STRONGEST = 0.55  # opacity at which white and black text can be read
 _FACE = "white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.9"
 
@@ -64,6 +66,8 @@ def _answer(done: Any) -> str:
     answer = escape(str(row[done.task.answered]))
     sure = f' <span style="opacity:.75">{row["probability"]:.1%}</span>' if "probability" in row else ""
     parts = [f'<div style="font-size:larger;white-space:pre-wrap"><strong>{answer}</strong>{sure}</div>']
+    if done.task.answered == "spans":
+        parts = [_marked(done.found.iloc[0])]
     if done.influence is not None:
         parts.append(_strip(done.influence, str(row[done.task.answered])))
     others = {name: value for name, value in row.items() if str(name).startswith("p(")}
@@ -74,8 +78,28 @@ def _answer(done: Any) -> str:
     return f'<div class="nbllm-answer">{"".join(parts)}</div>'
 
 
+def _marked(row: Any) -> str:
+    """A text with its entities marked by kind, and the triples below."""
+    text, spans, at, parts = str(row["text"]), json.loads(row["spans"]), 0, []
+    kinds = list(dict.fromkeys(str(kind).partition("#")[0] for _, _, kind in spans))
+    for start, end, kind in spans:
+        plain_kind, _, part = str(kind).partition("#")
+        colour = _KINDS[kinds.index(plain_kind) % len(_KINDS)]
+        said = escape(plain_kind + (f" · {part}" if part else ""))
+        parts.append(escape(text[at:start]))
+        parts.append(
+            f'<mark style="background:rgba({colour},.25);color:inherit;border-radius:3px;padding:0 .2em"><bdi>'
+            f'{escape(text[start:end])}</bdi> <small style="opacity:.75">{said}</small></mark>'
+        )
+        at = end
+    below = f'<div style="opacity:.8">{escape(str(row["triples"]))}</div>' if row["triples"] else ""
+    return f'<div style="{_FACE}">{"".join(parts)}{escape(text[at:])}</div>{below}'
+
+
 def _answer_text(done: Any) -> str:
     row = done.found.iloc[0]
+    if done.task.answered == "spans":
+        return "\n".join(filter(None, (str(row["entities"]) or "no entity", str(row["triples"]))))
     found = str(row[done.task.answered]) + (f"  ({row['probability']:.1%})" if "probability" in row else "")
     if done.influence is None:
         return found

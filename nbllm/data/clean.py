@@ -86,7 +86,7 @@ def clean_rows(rows: Iterable[dict[str, str]], data: DataConfig, report: CleanRe
     seen = NearDuplicates() if data.clean.near_duplicates else None
     settings = data.clean.model_copy(update={"near_duplicates": False})
     for row in rows:
-        roles = [role for role in row if role not in ("label", "document", "split")]
+        roles = [role for role in row if role not in ("label", "document", "split", "spans")]
         kept = dict(row)
         for role in roles:
             judged = CleanReport()
@@ -95,6 +95,8 @@ def clean_rows(rows: Iterable[dict[str, str]], data: DataConfig, report: CleanRe
             kept[role] = "".join(piece.text for piece in pieces)
             for kind, count in judged.redacted.items():
                 report.redacted[kind] = report.redacted.get(kind, 0) + count
+            if "spans" in row and kept[role]:
+                kept[role] = row[role]  # spans count the characters of the text as it is
             if not kept[role]:
                 if not first:
                     report.drop(f"{role}: {next(iter(judged.removed), 'empty')}")

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from nbllm.config import RunConfig
 from nbllm.data import sources, tokenizers
 from nbllm.data.clean import CleanReport, clean, clean_rows
+from nbllm.data.entities import parse_spans
 from nbllm.data.examples import ExampleWriter
 from nbllm.data.make_tokens import watched
 from nbllm.data.recipe import Progress, Recipe
@@ -111,7 +112,7 @@ def _tokenizers(config: RunConfig, spool: Spool, recipe: Recipe) -> tuple[Tokeni
         left = limit
         for row in spool.rows():
             for role, text in row.items():
-                if role not in ("label", "document") and roles(role) and left > 0:
+                if role not in ("label", "document", "spans") and roles(role) and left > 0:
                     left -= len(text)
                     yield text
 
@@ -124,9 +125,12 @@ def _labels(spool: Spool, several: bool) -> list[str]:
     """The labels that stand in the data, numbers by size, others by the alphabet; none where there is no label."""
     found: set[str] = set()
     for row in spool.rows():
-        if "label" not in row:
+        if "spans" in row:
+            found.update(kind for _, _, kind in parse_spans(row["text"], row["spans"]))
+        elif "label" in row:
+            found.update(_names(row["label"], several))
+        else:
             return []
-        found.update(_names(row["label"], several))
         if len(found) > LABELS:
             raise DataError(
                 f"The label column holds over {LABELS:,} different labels.", "Is it the right one? Set label_column."

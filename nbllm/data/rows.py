@@ -34,6 +34,7 @@ USUAL = {
     "text": ("text", "sentence", "review", "content", "document"),
     "pair": (),
     "label": ("label", "labels", "class", "category", "sentiment", "target"),
+    "spans": ("spans", "entities", "tags", "ner_tags", "slots"),
     "source": ("source", "src", "input", "question", "en"),
     "target": ("target", "tgt", "output", "answer", "summary"),
 }
@@ -126,7 +127,10 @@ def read_rows(
             if role == "split":
                 row[role] = _side(raw.get(column), column, where)
                 continue
-            text = cell(value_of(raw, column), column, where, number=role == "label")
+            value = value_of(raw, column)
+            if role == "spans" and isinstance(value, list | tuple):
+                value = spans_text(value)
+            text = cell(value, column, where, number=role == "label")
             if text is None or not text.strip():
                 missing[role] = missing.get(role, 0) + 1
                 break
@@ -164,6 +168,12 @@ def _raw_rows(
             for number, row in enumerate(tables.table_rows(member, data), 1):
                 chosen = chosen or columns_for(data, roles, tables.table_columns(member, data), member.name)
                 yield row, chosen, f"{member.name} row {number:,}"
+
+
+def spans_text(value: Sequence[Any]) -> str:
+    """A list of spans, or of tags a word, as a cell holds it."""
+    tags = value and all(isinstance(each, str) for each in value)
+    return " ".join(value) if tags else json.dumps([list(e) if isinstance(e, tuple) else e for e in value])
 
 
 def _side(value: Any, column: str, where: str) -> str:

@@ -14,7 +14,7 @@ from torch import nn
 
 from nbllm.errors import ModelError
 from nbllm.generation.reader import LatentReader, Reader, TargetReader, TextReader
-from nbllm.models.answers import FillsMasks, GivesLabels, WritesTarget
+from nbllm.models.answers import FillsMasks, GivesLabels, MarksTokens, WritesTarget
 from nbllm.models.vae import VAE
 
 ANSWERS = " → "
@@ -70,6 +70,8 @@ def begin(
     end = end_id(tokenizer)
     if isinstance(module, FillsMasks):
         raise ModelError("An encoder that fills in hidden tokens does not write.", 'Use .fill("text with <mask>").')
+    if isinstance(module, MarksTokens):
+        raise ModelError("A tagger does not write.", "Use .mark(texts).")
     if isinstance(module, GivesLabels):
         raise ModelError("A classifier does not write.", "Use .classify(texts).")
     if isinstance(module, WritesTarget):

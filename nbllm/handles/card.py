@@ -28,7 +28,8 @@ _PIPELINES = {
 }  # fmt: skip
 _DOES = {
     "next": "goes on from a text", "masked": "fills in hidden tokens", "labels": "labels texts",
-    "target": "answers a text with another", "latent": "draws sentences from a latent space",
+    "tags": "marks entities in texts", "target": "answers a text with another",
+    "latent": "draws sentences from a latent space",
 }  # fmt: skip
 _ALIKE = {"val_loss": "best_val_loss"}  # read as in the table of a comparison
 _NOT_METRICS = ("t", "seconds", "tokens")

@@ -17,7 +17,7 @@ from nbllm.runners.machine import cores, memory_free, memory_limit, pick_device
 
 KINDS = {
     "classification": "bert", "seq2seq": "seq2seq", "mlm": "bert", "nsp": "bert", "elbo": "vae", "span": "seq2seq",
-    "prefix-lm": "transformer",
+    "prefix-lm": "transformer", "tagging": "bert",
 }  # fmt: skip
 _FLOPS_A_CORE = 25e9  # a second, of these small trainings: what is taken until it is measured
 _FLOPS_A_GPU = 5e12
@@ -277,6 +277,7 @@ _WHY_OBJECTIVE = {
     "seq2seq": "from a source to its target",
     "span": "fill in hidden spans with an encoder and a decoder",
     "classification": "a label for each text",
+    "tagging": "a tag for each token: where entities begin and go on",
     "elbo": "sentences as points of a latent space",
 }
 _WHY_KIND = {

@@ -10,6 +10,7 @@ WORDS: dict[str, str] = {
     for objective, words in {
         "clm": "generate write continue complete story stories poem poetry novel chat code 生成 写作 续写 诗",
         "classification": "classify classifier label sentiment spam topic topics intent emotion 分类 情感",
+        "tagging": "extract entities entity ner slots tag 实体 抽取",
         "seq2seq": "translate translation summarize summarise summary correct rewrite convert answer 翻译 摘要",
         "mlm": "fill fill-in cloze mask masked encode encoder embed embeddings pretrain 填空",
         "nsp": "next-sentence pairs coherence",

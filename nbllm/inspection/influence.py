@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from nbllm.errors import ModelError, did_you_mean
 from nbllm.inspection.asking import NEXT, Question, about_labels, about_target, ask, ids_of
 from nbllm.inspection.attribution import METHODS, Look, differentiable
-from nbllm.models.answers import GivesLabels, WritesTarget
+from nbllm.models.answers import GivesLabels, MarksTokens, WritesTarget
 from nbllm.models.evaluating import evaluating
 from nbllm.registry import VIEWS
 
@@ -161,6 +161,8 @@ def _question(
     """What is asked, and a label an answer."""
     from nbllm.data.tokenizers import token_strings
 
+    if isinstance(module, MarksTokens):
+        raise ModelError("A tagger has an answer a token.", "Use .mark(text); influence is for other models yet.")
     if isinstance(module, GivesLabels):
         question, names = about_labels(module, objective, text, pair), list(objective.task.labels)
         if target is None:

@@ -16,6 +16,10 @@ class GivesLabels:
     """Answers with labels; it does not write."""
 
 
+class MarksTokens(GivesLabels):
+    """Answers with a label for each token, not for the text."""
+
+
 class WritesTarget(ABC):
     """Answers a source with a target, a token after another.
 

@@ -36,7 +36,7 @@ class Shape:
         labels, goal = config.objective.labels or [], goal_of(config.objective)
         one = config.objective.answer == "sigmoid" and len(labels) == 2 and not config.objective.multi_label
         apart = vocab if config.tokenizer.separate else None
-        outputs = 1 if one else len(labels) or 2
+        outputs = 1 + 2 * (len(labels) or 2) if goal.head == "tags" else 1 if one else len(labels) or 2
         return cls(vocab, config.train.context, goal.head, apart, config.train.target_context, outputs)
 
 
@@ -83,7 +83,7 @@ def parameters(config: ModelConfig, shape: Shape | int) -> dict[str, int]:
             parts["head"] += width * width + width + 2 * width + 2  # the pair's pooler and answer
         else:
             parts["head"] += width * shape.outputs + shape.outputs * config.labels_bias
-            if config.pooler != "none":
+            if config.pooler != "none" and shape.head == "labels":
                 parts["head"] += width * width + width * (config.pooler == "bert" or config.bias)
                 parts["head"] += _norm(config) if config.pooler == "modernbert" else 0
     found = {name: parts[name] for name in ("embedding", "positions", "mixers", "mlps", "norms", "head")}
@@ -111,7 +111,7 @@ def cache(config: RunConfig) -> int:
     """Bytes of what one text takes while it is written: keys and values of a whole context, recurrent states, and the
     last tokens that convolutions reach over. 0 where a model writes nothing."""
     model, head = config.model, GOALS.get(config.objective.kind, GOALS["clm"]).head
-    if head in ("masked", "labels"):
+    if head in ("masked", "labels", "tags"):
         return 0
     two = head in ("target", "latent")
     mixers = model.two_stacks()[1] if two else model.stack()
@@ -213,6 +213,6 @@ def _activations(config: RunConfig, vocab_size: int) -> int:
         kept += 2 * width + 4 * mlp if mlp else 0  # gate, up, silu(gate) and their product
     number = 2 if config.train.precision == "bf16" else FLOAT
     dropped = 2 * width * len(mixers) if model.dropout else 0  # masks
-    answers = {"labels": 0.0, "masked": config.objective.mask_share}.get(head, 1.0)
+    answers = {"labels": 0.0, "tags": 0.0, "masked": config.objective.mask_share}.get(head, 1.0)
     logits = 3 * vocab_size * answers  # the logits, their log-softmax and its gradient, always float32
     return int(tokens * (number * (kept + dropped + 2 * width) + FLOAT * logits))

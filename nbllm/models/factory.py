@@ -16,6 +16,7 @@ from nbllm.models.classifier import Classifier
 from nbllm.models.encoder import MaskedModel
 from nbllm.models.encoder_decoder import EncoderDecoder
 from nbllm.models.language_model import LanguageModel
+from nbllm.models.tagger import Tagger
 from nbllm.models.vae import VAE
 from nbllm.registry import MODELS
 
@@ -38,6 +39,7 @@ HEADS: dict[str, Callable[[ModelConfig, Sizes], nn.Module]] = {
     "next": lambda config, s: LanguageModel(config, s.vocab, s.context),
     "masked": lambda config, s: MaskedModel(config, s.vocab, s.context),
     "labels": lambda config, s: Classifier(config, s.vocab, s.context, s.outputs),
+    "tags": lambda config, s: Tagger(config, s.vocab, s.context, s.outputs),
     "target": lambda config, s: EncoderDecoder(config, s.vocab, s.context, s.target_vocab, s.target_context),
     "latent": lambda config, s: VAE(config, s.vocab, s.context),
 }

@@ -6,6 +6,7 @@ B batch, T tokens, S source tokens, V vocabulary.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -26,6 +27,10 @@ CONTEXT, WIDTH, LAYERS = 16, 12, 2
 LETTERS = "abcdefghij ."
 SENTENCES = ["abba cab.", "a bad cab.", "dad.", "he hid a jib.", "feed a big jig.", "bad.", "cafe.", "i did."]
 PAIRS = [("abc", "cba"), ("defgh", "hg"), ("a", "abcdefgh"), ("jigabcd fad", "de"), ("bee", "eeb"), ("hid", "dihab")]
+MARKED = [
+    ("abba", [(0, 2, "x")]), ("he did a bad", [(3, 6, "y"), (7, 12, "z")]), ("dad", []), ("a", [(0, 1, "y")]),
+    ("cafe bee", [(5, 8, "x")]), ("jibe", [(0, 4, "z")]),
+]  # fmt: skip
 LABELLED = [("abba", "x"), ("he did a bad", "y"), ("dad", "z"), ("a", "y"), ("cafe bee", "x"), ("jibe", "z")]
 
 # What a case says beside its family and objective.
@@ -74,6 +79,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "classification bert several": {"objective.multi_label": True},
     "classification bert pairs": {"data.pair_column": "other", "model.segments": True},
     "classification transformer balanced": {"objective.class_weights": "balanced"},
+    "tagging lstm causal": {"model.bidirectional": False},
     "elbo vae attention": {"model.encoder": "2*attention", "model.decoder": "attention"},
     "elbo vae gru": {"model.encoder": "gru", "model.decoder": "gru", "model.tied": False},
     "elbo vae conv": {"model.encoder": "2*conv", "model.decoder": "2*conv", "model.shared_embedding": False},
@@ -116,7 +122,7 @@ def settings(case: str) -> dict[str, Any]:
 def configure(case: str, **more: Any) -> RunConfig:
     """The configuration of a case."""
     config = resolve([("test", {**settings(case), **more})])
-    if goal_of(config.objective).head == "labels" and not config.objective.labels:
+    if goal_of(config.objective).head in ("labels", "tags") and not config.objective.labels:
         config.objective.labels = ["x", "y"] if config.objective.answer == "sigmoid" else ["x", "y", "z"]
     return config
 
@@ -176,6 +182,8 @@ def encoded(made: Made) -> list[Any]:
     config = made.config
     if goal_of(config.objective).data == "sentences":
         rows = [{"text": text, "document": str(i // 4)} for i, text in enumerate(SENTENCES)]
+    elif config.objective.kind == "tagging":
+        rows = [{"text": text, "spans": json.dumps(spans)} for text, spans in MARKED]
     elif config.objective.kind == "seq2seq":
         rows = [{"source": source, "target": target} for source, target in PAIRS]
     else:

@@ -39,6 +39,8 @@ def test_shapes_and_counts(case: str) -> None:
     vocabulary = (found.objective.task.target_tokenizer or found.objective.task.tokenizer).get_vocab_size()
     if found.head == "labels":
         assert found.module(each["tokens"], each["real"], each["segments"]).shape == (rows, found.objective.outputs)
+    elif found.head == "tags":
+        assert found.module(each["tokens"], each["real"]).shape == (*each["tokens"].shape, found.objective.outputs)
     elif found.head == "masked":
         logits = found.module(each["tokens"], each.get("real"), each.get("segments"))
         assert logits.shape == (*each["tokens"].shape, vocabulary)
@@ -121,7 +123,7 @@ def embedding_gradient(stack: Any, forward: Any) -> Tensor:
     return gradient
 
 
-@pytest.mark.parametrize("case", cases("masked", "labels"))
+@pytest.mark.parametrize("case", cases("masked", "labels", "tags"))
 def test_a_two_way_network_sees_both_sides_and_a_one_way_network_one(case: str) -> None:
     found = made(case)
     tokens = torch.randint(2, 10, (2, 9), generator=torch.Generator().manual_seed(0))

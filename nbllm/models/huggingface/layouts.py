@@ -61,6 +61,8 @@ def layout(config: ModelConfig, shape: Shape, *, pairs: bool = False, prefix: bo
         raise _none("attention without MLPs")
     if prefix:
         raise _none("a network that sees its prefix both ways")
+    if shape.head == "tags":
+        raise _none("a network that marks tokens")
     if shape.head == "target":
         return _two_stacks(config, shape)
     if config.bidirectional:

@@ -1,0 +1,37 @@
+"""A tagger: any stack, and a matrix from each token's vector to the tags.
+
+B batch, T tokens, D width, L tags.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from nbllm.config import ModelConfig
+from nbllm.models.answers import MarksTokens
+from nbllm.models.stack import Stack
+
+
+class Tagger(nn.Module, MarksTokens):
+    """tokens_BT (int64) -> logits_BTL, for a softmax over the tags of each token."""
+
+    def __init__(self, config: ModelConfig, vocab_size: int, context: int, outputs: int):
+        super().__init__()
+        self.stack = Stack(config, config.stack(), vocab_size, context, causal=not config.bidirectional)
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(config.width, outputs, bias=config.labels_bias)
+        self.stack.init_weights(tied=False)
+        nn.init.zeros_(self.head.weight)
+        if self.head.bias is not None:
+            nn.init.zeros_(self.head.bias)
+
+    def forward(
+        self,
+        tokens_BT: torch.Tensor,
+        real_BT: torch.Tensor | None = None,
+        segments_BT: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The logits of the tags of each token: logits_BTL."""
+        x_BTD, _ = self.stack(tokens_BT, real_BT=real_BT, segments_BT=segments_BT)
+        return self.head(self.dropout(x_BTD))
