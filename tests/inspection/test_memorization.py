@@ -111,13 +111,12 @@ def test_exposure_of_what_was_planted_often(tmp_path: Path) -> None:
     each = found.more["The canaries"]
     # the rank by hand, of one canary: its line with every secret, each read whole
     model, name = run.load(), each.index[-1]
-    scores = {}
-    for n in range(1000):
-        line = f"\nThe code of {name} is {n:03d}"
-        ids = torch.tensor([model.tokenizer.encode(line, add_special_tokens=False).ids])
-        with torch.inference_mode():
-            logs = model.module(ids[:, :-1]).log_softmax(-1)
-        scores[f"{n:03d}"] = logs[0, torch.arange(len(line) - 4, len(line) - 1), ids[0, -3:]].sum().item()
+    lines = [f"\nThe code of {name} is {n:03d}" for n in range(1000)]
+    ids = torch.tensor([model.tokenizer.encode(line, add_special_tokens=False).ids for line in lines])
+    with torch.inference_mode():
+        logs = model.module(ids[:, :-1])[:, -3:].log_softmax(-1)
+    summed = logs.gather(-1, ids[:, -3:, None]).sum((1, 2)).tolist()
+    scores = {f"{n:03d}": score for n, score in enumerate(summed)}
     true = scores[each.secret[name]]
     assert each["rank"][name] == 1 + sum(score > true for score in scores.values())
     assert each["bits of the secret"][name] == pytest.approx(-true / np.log(2), rel=1e-4)
