@@ -171,7 +171,7 @@ function curves(box, data) {
     if (event.key === "Escape") { state.range = null; draw(); }
     if (!line || jump === undefined) return;
     event.preventDefault();
-    const now = state.at === null ? 0 : nearest(line.x, state.at) + jump;
+    const now = (state.at === null ? (jump === 1 ? -1 : 0) : nearest(line.x, state.at)) + jump;
     point(line.x[Math.min(line.x.length - 1, Math.max(0, now))]);
   });
   draw();

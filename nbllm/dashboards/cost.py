@@ -62,6 +62,11 @@ def said(cost: Cost) -> list[str]:
         f"{count(measured.tokens_per_second * cost.training)}FLOPs a second, {cost.utilisation:.1%} of the "
         f"{count(measured.ceiling)}FLOPs a second of a large matrix product here."
     )
+    if measured.longest < cost.config.train.context:
+        lines.append(
+            f"The longest row of the measured batch had {measured.longest} tokens; the estimate of memory is for a "
+            f"whole context of {cost.config.train.context}."
+        )
     if math.isfinite(measured.flops) and math.isfinite(measured.analytic):
         apart = measured.analytic / measured.flops - 1
         lines.append(

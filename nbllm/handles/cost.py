@@ -156,6 +156,7 @@ def _measured(training: Any, found: Cost, vocabulary: int, say: Say) -> Measured
     return Measured(
         memory, step.peak, step.flops / tokens, _analytic(found.config, vocabulary, training, step.batch) / tokens,
         speed.tokens_per_second, _ceiling(device, torch.bfloat16 if bf16 else torch.float32), _name(device),
+        step.batch["source" if "source" in step.batch else "tokens"].shape[1],
         joules / (speed.tokens_per_second * seconds), meter.source,
     )  # fmt: skip
 

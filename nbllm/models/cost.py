@@ -38,6 +38,7 @@ class Measured:
     tokens_per_second    of training
     ceiling              FLOPs a second that this device does in a large matrix product, in the numbers of the training
     device               its name
+    longest              tokens of the longest row of the measured batch: the estimate is for a whole context
     joules_per_token     energy of the device; NaN where nothing tells it, and `energy` says why
     """
 
@@ -48,6 +49,7 @@ class Measured:
     tokens_per_second: float
     ceiling: float
     device: str
+    longest: int
     joules_per_token: float
     energy: str
 

@@ -19,6 +19,11 @@ FLOAT = 4
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
 
+KEPT = {"rnn": 1, "gru": 7, "lstm": 20, "conv": 3}
+"""Numbers a token and unit that a mixer keeps for the backward pass, or holds in it, as measured on a CPU (see
+nbllm/training/footprint.py): torch's LSTM keeps a workspace of its own."""
+
+
 @dataclass(frozen=True)
 class Shape:
     """What is not in the model's section: vocabularies, contexts, the head and its labels."""
@@ -95,8 +100,9 @@ def memory(config: RunConfig, vocab_size: int) -> dict[str, int]:
 
     The runtime itself (torch and its libraries, about 0.3 GB) is not counted.
     """
-    count = parameters(config.model, Shape.of(config, vocab_size))
-    hidden = count["mixers"] + count["mlps"] if config.train.optimizer == "muon" else 0
+    shape = Shape.of(config, vocab_size)
+    count = parameters(config.model, shape)
+    hidden = hidden_matrices(config.model, shape) if config.train.optimizer == "muon" else 0
     moments = hidden + 2 * (count["total"] - hidden)
     parts = {
         "weights": FLOAT * count["total"],
@@ -105,6 +111,32 @@ def memory(config: RunConfig, vocab_size: int) -> dict[str, int]:
         "activations": _activations(config, vocab_size),
     }
     return {**parts, "total": sum(parts.values())}
+
+
+def hidden_matrices(config: ModelConfig, shape: Shape) -> int:
+    """Parameters that Muon takes, with one moment each: matrices inside the blocks, but for those of recurrence and the
+    taps of convolutions."""
+    width, units = config.width, config.heads * config.head_dim
+    two = shape.head in ("target", "latent")
+    stacks = config.two_stacks() if two else (config.stack(),)
+    found = 0
+    for number, mixers in enumerate(stacks):
+        for index, name in enumerate(mixers):
+            found += (3 if config.activation in ("swiglu", "geglu") else 2) * width * config.mlp_of(name)
+            if name == "conv":
+                found += width * width
+            elif name == "attention":
+                found += 2 * width * (units + config.key_heads * config.head_dim)
+            looks = shape.head == "target" and number == 1 and config.cross != "none"
+            found += 4 * width * units if looks and (name == "attention" or index == len(mixers) - 1) else 0
+    if shape.head == "target":
+        pairs = [(a, b) for a, b in zip(*config.two_stacks(), strict=False) if {a, b} <= set(GATES)]
+        found += sum(_bridge(config, a, b) // (width + 1) * width for a, b in pairs)
+    elif shape.head == "latent":
+        found += 3 * width * config.latent
+    elif shape.head == "labels" and config.pooler != "none":
+        found += width * width
+    return found
 
 
 def cache(config: RunConfig) -> int:
@@ -203,10 +235,8 @@ def _activations(config: RunConfig, vocab_size: int) -> int:
     for name in mixers:
         mlp = model.mlp_of(name)
         norm = 0 if model.plain else 2 * width  # the norm's input and output
-        if name in GATES:
-            kept += 7 * width + norm  # four gates, cell, its tanh, hidden
-        elif name == "conv":
-            kept += 5 * width + norm  # both halves of the gate, the gate, their product, the way out
+        if name in KEPT:
+            kept += KEPT[name] * width + norm
         else:
             kept += 2 * width + 2 * queries + 2 * keys  # norm's input and output; turned q and k, v, kernel's output
             kept += queries + keys if model.qk_norm else 0  # q and k before their norms

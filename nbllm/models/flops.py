@@ -92,7 +92,8 @@ def row(
             if config.objective.kind == "nsp" or config.objective.next_sentence:
                 parts["head"] += 2.0 * width * (width + 2)
         else:
-            parts["head"] += 2.0 * width * (shape.outputs + (width if model.pooler != "none" else 0))
+            pooled = width if head == "labels" and model.pooler != "none" else 0
+            parts["head"] += 2.0 * answers * width * (shape.outputs + pooled)
     return {part: float(parts[part]) for part in PARTS}
 
 
@@ -105,7 +106,7 @@ def _answers(config: RunConfig, head: str, source: int, target: int) -> float:
     """Places of a row at which training lets the head run."""
     if head == "masked":
         return 0.0 if config.objective.kind == "nsp" else source * config.objective.mask_share
-    return {"next": source, "target": target, "latent": target}.get(head, 1)
+    return {"next": source, "tags": source, "target": target, "latent": target}.get(head, 1)
 
 
 def _stack(model: ModelConfig, mixers: Sequence[str], tokens: int, *, causal: bool, seen: Seen) -> Parts:

@@ -10,10 +10,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nbllm.config import ModelConfig, RunConfig
+from nbllm.config import ModelConfig, RunConfig, TrainConfig
 from nbllm.errors import ModelError
 from nbllm.models import estimate
 from nbllm.models.language_model import LanguageModel
+from nbllm.training.optim import Optimizers
+from tests.contract.cases import CASES, made
 
 CONFIGS: list[dict[str, Any]] = [
     {},
@@ -84,3 +86,11 @@ def test_muon_keeps_one_moment_a_hidden_matrix() -> None:
 def test_estimating_needs_no_torch() -> None:
     code = "import sys, nbllm.models.estimate; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_muon_takes_the_matrices_that_are_counted(case: str) -> None:
+    model = made(case, fresh=True)
+    taken = Optimizers(model.module, TrainConfig(optimizer="muon")).muon.momentum
+    shape = estimate.Shape.of(model.config, model.objective.task.tokenizer.get_vocab_size())
+    assert sum(each.numel() for each in taken.values()) == estimate.hidden_matrices(model.config.model, shape)
