@@ -66,8 +66,8 @@ def rows(found: Any) -> pd.DataFrame:
     for column in frame.columns:
         if frame[column].dtype.kind == "f":
             frame[column] = [f"{value:.3g}" if abs(value) >= 100 else f"{value:.3f}" for value in frame[column]]
-        elif frame[column].dtype == object:
-            frame[column] = [visible(str(value)) if column != "text" else str(value) for value in frame[column]]
+        elif frame[column].dtype.kind not in "iub":
+            frame[column] = [apart(visible(str(value))) for value in frame[column]]
     return frame.astype(str)
 
 

@@ -68,14 +68,14 @@ def unit_map_figure(whole: UnitMap) -> go.Figure:
 
     shown = whole.cut()
     low, high = shown.bounds
-    tokens = [escape(apart(visible(token))) for token in shown.tokens]
-    hover = f"unit %{{customdata}}, token %{{x}}: %{{text}}<br>{escape(shown.name)} %{{z:.3f}}<extra></extra>"
+    # A name a row and a column, not one a cell: hundreds of tokens stay small on the page.
+    across = [f"{place} {escape(apart(visible(token)))}" for place, token in enumerate(shown.tokens)]
+    down = [f"unit {unit}" for unit in shown.units]
     figure = go.Figure(
         go.Heatmap(
-            z=np.round(np.asarray(shown.values, dtype=np.float64), 4), zmin=low, zmax=high, colorscale=shown.scale,
-            colorbar={"title": escape(shown.name), "thickness": 12}, text=[tokens] * len(shown.units),
-            customdata=[[int(unit)] * len(tokens) for unit in shown.units],
-            hovertemplate=hover,
+            z=np.round(np.asarray(shown.values, dtype=np.float64), 3), x=across, y=down, zmin=low, zmax=high,
+            colorscale=shown.scale, colorbar={"title": escape(shown.name), "thickness": 12},
+            hovertemplate=f"%{{y}}, token %{{x}}<br>{escape(shown.name)} %{{z:.3f}}<extra></extra>",
         )
     )  # fmt: skip
     rows, columns = shown.values.shape
@@ -88,14 +88,15 @@ def unit_map_figure(whole: UnitMap) -> go.Figure:
     narrow = np.mean([width(visible(token)) <= 2 for token in shown.tokens]) > 0.8
     places = list(range(0, columns, step))
     figure.update_xaxes(
-        title={"text": "token", "standoff": 10}, tickmode="array", tickvals=places, showgrid=False, automargin=True,
+        title={"text": "token", "standoff": 10}, tickmode="array", tickvals=[across[place] for place in places],
+        showgrid=False, automargin=True,
         ticktext=[escape(clip(visible(shown.tokens[place]), _LETTERS)) for place in places],
         tickangle=0 if narrow else -90,
     )  # fmt: skip
     step = -(-rows // 40)
     figure.update_yaxes(
         title={"text": "unit", "standoff": 10}, autorange="reversed", tickmode="array", showgrid=False,
-        automargin=True, tickvals=list(range(0, rows, step)), ticktext=[str(unit) for unit in shown.units[::step]],
+        automargin=True, tickvals=down[::step], ticktext=[str(unit) for unit in shown.units[::step]],
     )  # fmt: skip
     return figure
 

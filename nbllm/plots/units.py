@@ -16,17 +16,20 @@ from nbllm.plots.palette import INK, PAPER, QUIET, SIGNED, paint
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-MOST = 800  # tokens that are shown
+MOST = 480  # tokens that are shown
 _LETTERS = 14  # of a token
 _ACROSS = 108  # letters of a line of the figure
 _PIXELS = 1000
 
 
 def evened(values: np.ndarray) -> np.ndarray:
-    """Values from -1 to 1: less their middle, by the 98th percentile of their size, so that one spike does not pale the
-    rest."""
-    centred = values - (values.max(initial=0.0) + values.min(initial=0.0)) / 2 if values.min(initial=0) >= 0 else values
-    most = float(np.quantile(np.abs(centred), 0.98)) if len(centred) else 0.0
+    """Values from -1 to 1: less their middle where none is below zero, by the 98th percentile of their size, so that
+    one spike does not pale the rest."""
+    if not len(values):
+        return values
+    low, high = float(values.min()), float(values.max())
+    centred = values - (low + high) / 2 if low >= 0 else values
+    most = float(np.quantile(np.abs(centred), 0.98))
     return np.clip(centred / (most or 1.0), -1, 1)
 
 
