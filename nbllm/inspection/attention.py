@@ -6,7 +6,7 @@ L layers, B batch, H heads, T tokens (queries and keys alike), S source tokens.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -117,15 +117,24 @@ def choose_layers(known: Sequence[int], layers: Sequence[int] | None) -> list[in
     return list(range(len(known))) if layers is None else [place_of(known, layer) for layer in layers]
 
 
-def stacked(calls: list[Tensor | None], dtype: torch.dtype | None = None) -> Tensor:
-    """The tensors as one; each is let go of as soon as it is copied, so that they are not held twice."""
-    first = calls[0]
-    assert first is not None
-    out = torch.empty(len(calls), *first.shape, dtype=dtype or first.dtype, device=first.device)
-    for index, each in enumerate(calls):
-        assert each is not None
-        out[index], calls[index] = each, None
-    return out
+def gather(
+    module: nn.Module, names: Sequence[str], run: Callable[[], Any], dtype: torch.dtype, row: int | None = None
+) -> Tensor:
+    """The patterns of these names during a run, or those of one row of the batch, as one tensor. Each is put into its
+    place as soon as it is there, so that a long text is held once and not twice."""
+    place = {name: index for index, name in enumerate(names)}
+    found: list[Tensor] = []
+
+    def put(name: str, weights: Tensor) -> Tensor:
+        weights = weights if row is None else weights[row]
+        if not found:
+            found.append(weights.new_empty(len(names), *weights.shape, dtype=dtype))
+        found[0][place[name]] = weights
+        return weights.new_empty(0)
+
+    with capture(module, *names, dtype=dtype, keep=put):
+        run()
+    return found[0]
 
 
 def _weights(
@@ -135,18 +144,11 @@ def _weights(
     if isinstance(module, ShowsAttention):
         found = _shown(module, read, part)
         places = choose_layers(range(len(found)), layers)
-        kept: list[Tensor | None] = [found[place][0] for place in places]
-        del found
-        return stacked(kept, dtype).cpu().numpy(), places
+        return found[places][:, 0].to("cpu", dtype).numpy(), places
     names = check_patterns(module, part)
     names = [names[place] for place in choose_layers(blocks_of(names), layers)]
-    with capture(module, *names, dtype=dtype, keep=lambda weights: weights[0]) as caught:
-        read.run(module)
-        calls: list[Tensor | None] = []
-        for name in names:
-            calls.append(caught[name])
-            caught.calls(name).clear()
-    return stacked(calls, dtype).cpu().numpy(), blocks_of(names)
+    found = gather(module, names, lambda: read.run(module), dtype, row=0)
+    return found.cpu().numpy(), blocks_of(names)
 
 
 def _shown(module: Any, read: Reading, part: str) -> Tensor:
@@ -168,9 +170,8 @@ def attention(module: nn.Module, tokens_BT: Tensor, real_BT: Tensor | None = Non
         with torch.no_grad(), evaluating(module):
             return module.attention(tokens_BT, real_BT).float()
     names = check_patterns(module, part_of(module, None))
-    with torch.no_grad(), evaluating(module), capture(module, *names, keep=Tensor.float) as found:
-        run(module, tokens_BT, real_BT)
-        return stacked([found.calls(name).pop() for name in names])
+    with torch.no_grad(), evaluating(module):
+        return gather(module, names, lambda: run(module, tokens_BT, real_BT), torch.float32)
 
 
 def shows_attention(module: nn.Module) -> bool:
@@ -196,9 +197,8 @@ def cross_attention(module: nn.Module, source_BS: Tensor, target_BT: Tensor, rea
         with torch.no_grad(), evaluating(module):
             return module.target_attention(source_BS, target_BT, real_BS).float()
     names = check_patterns(module, "cross")
-    with torch.no_grad(), evaluating(module), capture(module, *names, keep=Tensor.float) as found:
-        module(source_BS, target_BT, real_BS)
-        return stacked([found.calls(name).pop() for name in names])
+    with torch.no_grad(), evaluating(module):
+        return gather(module, names, lambda: module(source_BS, target_BT, real_BS), torch.float32)
 
 
 def _advice(module: nn.Module) -> str:

@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from nbllm.errors import ModelError, did_you_mean
 from nbllm.models.blocks import MLP
 from nbllm.models.mixers.attention import Attention
-from nbllm.models.mixers.base import Mixer
 from nbllm.models.mixers.conv import Conv
 from nbllm.models.mixers.cross import CrossAttention
 from nbllm.models.mixers.recurrent import Recurrent
@@ -84,7 +83,10 @@ def internals(module: nn.Module) -> dict[str, Internal]:
         if isinstance(stack, Stack):
             found |= _of_stack(stack, "" if path == "stack" else f"{path}." if path else "")
     if not found:
-        return {path: Internal(part, _output) for path, part in module.named_modules() if path}
+        for path, part in module.named_modules():
+            found |= {path: Internal(part, _output)} if path else {}
+            found |= {f"{path}.{name}": each for name, each in _of_mixer(part).items()}
+        return found
     for name, part in module.named_children():
         if isinstance(part, nn.ModuleList):
             inside = ((key, each) for key, each in part.named_children() if any(each.children()))
@@ -108,7 +110,10 @@ def chosen(module: nn.Module, patterns: Sequence[str]) -> dict[str, Internal]:
 
 @contextmanager
 def capture(
-    module: nn.Module, *patterns: str, dtype: torch.dtype | None = None, keep: Callable[[Tensor], Tensor] | None = None
+    module: nn.Module,
+    *patterns: str,
+    dtype: torch.dtype | None = None,
+    keep: Callable[[str, Tensor], Tensor] | None = None,
 ) -> Iterator[Captured]:
     """While open, all that the network computes under these names is kept, detached, in `dtype` where one is given and
     as `keep` changes it. The hooks go when the block is left, however it is left; the forward code knows nothing of it.
@@ -121,7 +126,7 @@ def capture(
         for need, last in heard.items():
             hooks.append(need.register_forward_hook(_hearing(last)))
         for name, internal in wanted.items():
-            hook = _reading(internal, heard, found.calls(name), dtype, keep)
+            hook = _reading(name, internal, heard, found.calls(name), dtype, keep)
             hooks.append(internal.part.register_forward_hook(hook, with_kwargs=True))
         yield found
     finally:
@@ -137,17 +142,18 @@ def _hearing(last: deque[Tensor]) -> Any:
 
 
 def _reading(
+    name: str,
     internal: Internal,
     heard: Mapping[nn.Module, deque[Tensor]],
     calls: list[Tensor],
     dtype: torch.dtype | None,
-    keep: Callable[[Tensor], Tensor] | None,
+    keep: Callable[[str, Tensor], Tensor] | None,
 ) -> Any:
     def hook(part: nn.Module, arguments: tuple[Any, ...], given: dict[str, Any], output: Any) -> None:
         with torch.no_grad():
             x = arguments[0] if arguments else None
             value = internal.read(Call(part, x, given, output, heard, dtype)).detach()
-            value = value if keep is None else keep(value)
+            value = value if keep is None else keep(name, value)
             calls.append(value if dtype is None else value.to(dtype))
 
     return hook
@@ -176,7 +182,7 @@ def _of_block(block: Any) -> dict[str, Internal]:
     return found | {"residual": Internal(block, _output)}
 
 
-def _of_mixer(mixer: Mixer) -> dict[str, Internal]:
+def _of_mixer(mixer: nn.Module) -> dict[str, Internal]:
     """Of attention q_BHTK, k_BJSK, v_BJSK and pattern_BHTS; of a recurrent layer its gates and states and of a
     convolution its value and gate, each (B, T, D)."""
     if isinstance(mixer, Attention):

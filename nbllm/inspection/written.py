@@ -74,7 +74,7 @@ def written_maps(
     else:
         names = check_patterns(module, part)
         names = [names[place] for place in choose_layers(blocks_of(names), layers)]
-        with capture(module, *names, keep=lambda weights: weights[0, :, -1:].to("cpu", kind, copy=True)) as found:
+        with capture(module, *names, keep=lambda _, weights: weights[0, :, -1:].to("cpu", kind, copy=True)) as found:
             generated = _generated(module, task, prompt, settings)
         keys = len(read) if part == "cross" else len(begin) + len(generated.ids) - 1
         rows = np.stack([_rows(found.calls(name)[: len(generated.ids)], keys) for name in names])

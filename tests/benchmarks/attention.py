@@ -23,8 +23,7 @@ import torch
 from torch import nn
 
 from nbllm.config import ModelConfig
-from nbllm.inspection.attention import patterns, stacked
-from nbllm.inspection.internals import capture
+from nbllm.inspection.attention import gather, patterns
 from nbllm.models.language_model import LanguageModel
 from tests.figures.run import circumstances
 
@@ -53,9 +52,7 @@ def passes(module: nn.Module, tokens_BT: torch.Tensor) -> dict[str, Callable[[],
         module(tokens_BT)
 
     def kept(dtype: torch.dtype) -> torch.Tensor:
-        with capture(module, *names, dtype=dtype, keep=lambda weights: weights[0]) as found:
-            module(tokens_BT)
-        return stacked([found.calls(name).pop() for name in names])
+        return gather(module, names, plain, dtype, row=0)
 
     return {
         "plain": plain,

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 import nbllm
+from nbllm.config import ModelConfig
 from nbllm.errors import ModelError
 from nbllm.generation.decode import generate
 from nbllm.handles.model import Model
+from nbllm.inspection.attention import attention
 from nbllm.inspection.internals import capture, internals
 from nbllm.inspection.reading import reading
+from nbllm.models.mixers.attention import Attention
 from nbllm.models.mixers.recurrent import Recurrent
 from tests.contract.cases import CASES, Made, made
 from tests.foreign import make
@@ -150,6 +154,25 @@ def test_hooks_go_however_the_block_is_left() -> None:
         with capture(module, "*", "blocks.0.atention"):
             pass
     assert hooked() == 0
+
+
+def test_a_network_of_ones_own_shows_the_attention_of_its_layers() -> None:
+    """A module of another make that holds a layer of ours: its pattern has a name, and `attention` finds it."""
+
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed = nn.Embedding(9, 8)
+            self.layer = Attention(ModelConfig(width=8, heads=2), None)
+
+        def forward(self, tokens_BT: torch.Tensor) -> torch.Tensor:
+            return self.layer(self.embed(tokens_BT))[0]
+
+    module = Own()
+    assert "layer.pattern" in internals(module)
+    weights = attention(module, torch.tensor([[1, 2, 3]]))
+    assert weights.shape == (1, 1, 2, 3, 3)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(1, 1, 2, 3))
 
 
 def test_what_was_not_asked_or_not_read_is_said() -> None:
