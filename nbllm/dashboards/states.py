@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KINDS: tuple[type, ...] = (Gates, Units, Filters, LatentMap)
-_ROWS = 64  # of a table
+_ROWS = 32  # of a table
 
 
 def show_states(found: Any) -> None:

@@ -16,7 +16,7 @@ from nbllm.plots.palette import INK, PAPER, QUIET, SIGNED, paint
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-MOST = 480  # tokens that are shown
+MOST = 400  # tokens that are shown
 _LETTERS = 14  # of a token
 _ACROSS = 108  # letters of a line of the figure
 _PIXELS = 1000
@@ -138,7 +138,8 @@ def units_picture(units: Any, rank: int = 0) -> bytes:
             grey = int(225 - 166 * truth)
             draw.rectangle((x, y + 21, x + wide - 1, y + 24), fill=(grey, grey, grey))
     out = io.BytesIO()
-    picture.save(out, "PNG", optimize=True)
+    # 64 colours are enough for the shades and their letters, and a quarter of the bytes.
+    picture.quantize(64).save(out, "PNG", optimize=True)
     return out.getvalue()
 
 
