@@ -13,8 +13,8 @@ from nbllm.registry import VIEWS
 if TYPE_CHECKING:
     import pandas as pd
 
-    from nbllm.inspection.embeddings import Embeddings, Similarity
     from nbllm.inspection.convolution import Filters
+    from nbllm.inspection.embeddings import Embeddings, Similarity
     from nbllm.inspection.gate_maps import Gates
     from nbllm.inspection.influence import Influence
     from nbllm.inspection.internals import Captured
@@ -163,7 +163,7 @@ class Looking(Opened):
     def influence(
         self,
         text: str,
-        method: str = "gradient",
+        method: str = "occlusion",
         target: str | None = None,
         *,
         pair: str = "",
@@ -172,7 +172,8 @@ class Looking(Opened):
     ) -> Influence:
         """Which token of the text moved which answer, as a heatmap for any model: `.values` (answer, token) in bits.
 
-        Methods: gradient, integrated (integrated gradients with so many `steps`), occlusion. The answers are the tokens
+        Methods: occlusion, which finds the token that an answer hangs on most often; gradient, the quickest of a long
+        text of an encoder; integrated (integrated gradients with so many `steps`). The answers are the tokens
         of the text and what follows; of a classifier the labels of the text (and its `pair`); of an encoder-decoder the
         `target`, or what it writes. Otherwise `target` is the one token or label to explain. `baseline` says what is
         neutral: "mean" of all embeddings, "zero", or the text of one token, as "<mask>" for encoders.

@@ -10,7 +10,8 @@ sure, as p and log p do, and for a sigmoid it is the logit. What each method say
 x0 is neutral; with x0 = 0 the first is the common gradient x input. That says nothing (it is 0) of a network whose
 embeddings go through a norm at once, for the size of x_t then makes no difference. What integrated gradients say of all
 tokens adds up to F(x) - F(x0); the others need not add up. The gradient knows the slope at the text alone: of a network
-that is sure of itself occlusion says more.
+that is sure of itself occlusion says more, and it is the default: where the answer is known, it finds the token most
+often (tests/figures/influence.py). It takes a pass a token, of an encoder, which hides each token in turn, one a pair.
 
 N answers, T tokens that are read, R rows of a question, B rows of a batch, S steps, D width.
 """

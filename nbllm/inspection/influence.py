@@ -110,7 +110,7 @@ def influence(
     objective: Any,
     text: str,
     *,
-    method: str = "gradient",
+    method: str = "occlusion",
     target: str | None = None,
     pair: str = "",
     baseline: str | None = None,

@@ -95,8 +95,8 @@ def lens_picture(predictions: Any, first: int = 0) -> bytes:
                 draw.rectangle(box, fill=tuple(colours[layer, place].tolist()), outline=INK if right else None)
                 draw.text((x + cell / 2, y + _HIGH / 2), said[layer][place], INK, font=small, anchor="mm")
         for column, place in enumerate(range(begin, min(len(tokens), begin + row_of))):
-            x = left + column * cell + cell / 2
-            draw.text((x, top + layers * _HIGH + 4), tokens[place], QUIET, font=small, anchor="ma")
+            middle = left + column * cell + cell / 2
+            draw.text((middle, top + layers * _HIGH + 4), tokens[place], QUIET, font=small, anchor="ma")
     out = io.BytesIO()
     picture.save(out, "PNG", optimize=True)
     return out.getvalue()

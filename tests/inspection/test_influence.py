@@ -127,7 +127,7 @@ def test_the_future_has_no_influence_where_it_is_not_read(case: str, method: str
 def test_the_gradient_is_occlusion_to_the_first_order(case: str) -> None:
     """A step of a thousandth towards the neutral vector changes the evidence by a thousandth of what is told."""
     each = made(case)
-    found = look(each)
+    found = look(each, method="gradient")
     near = copy.deepcopy(each)
     layer = near.module.stack.embedding
     neutral = each.objective.mask if each.head == "masked" else None
@@ -342,3 +342,27 @@ def test_a_module_without_an_embedding_is_told_so() -> None:
         influence(Bare(), objective, TEXT)
     with pytest.raises(ModelError, match="does not read its tokens"):
         influence(Bare(nn.Embedding(32, 4)), objective, TEXT)
+
+
+@pytest.mark.parametrize("case", ["clm lstm", "clm transformer", "clm gru"])
+def test_integrated_gradients_are_those_of_captum(case: str) -> None:
+    """Another library, another rule of integration: the same numbers."""
+    captum = pytest.importorskip("captum.attr")
+    each = made(case)
+    found = look(each, method="integrated", baseline="j", steps=384)
+    read, neutral = text_read(each), each.objective.task.tokenizer.token_to_id("j")
+    answers = each.objective.task.tokenizer.encode(TEXT, add_special_tokens=False).ids
+    tokens = torch.tensor([read])
+    for place, answer in enumerate(answers):
+
+        def forward(tokens_BT: torch.Tensor, place: int = place, answer: int = answer) -> torch.Tensor:
+            shares = each.module(tokens_BT)[:, place].softmax(-1)[:, answer]
+            return (shares / (1 - shares)).log2()
+
+        method = captum.LayerIntegratedGradients(forward, each.module.stack.embedding)
+        told = method.attribute(tokens, torch.full_like(tokens, neutral), n_steps=256).sum(-1)[0].detach()
+        np.testing.assert_allclose(found.values[place], told, atol=1e-4)
+
+
+def test_occlusion_is_what_is_done_where_nothing_is_said(recalls_first: Made) -> None:
+    assert influence(recalls_first.module, recalls_first.objective, "abcd.").method == "occlusion"

@@ -130,7 +130,7 @@ TABLE: tuple[Command, ...] = (
             "%%llm_influence last --method integrated\nTo be, or not to be, that is the question.",
         ),
         flags=(
-            Flag("--method", "NAME", "how it is measured [gradient]", choices=("gradient", "integrated", "occlusion")),
+            Flag("--method", "NAME", "how it is measured [occlusion]", choices=("occlusion", "gradient", "integrated")),
             Flag("--target", "TEXT", "the token or label to explain; of an encoder-decoder the whole answer"),
             Flag("--pair", "TEXT", "of a classifier of pairs: the second text"),
             Flag("--baseline", "NAME", "what is neutral: mean (of all embeddings), zero, or the text of one token"),
