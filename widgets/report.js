@@ -2,6 +2,7 @@
 // The page is whole without it. Text of models and data is only ever set as text.
 import { el, say, figures } from "./dom.js";
 
+const HINT = "Move over the chart, or focus it and use the arrow keys. Drag to look closer.";
 const SVG = "http://www.w3.org/2000/svg";
 const DARK = window.matchMedia("(prefers-color-scheme: dark)");
 const NIGHT = ["#10161f", "#1b3a5e", "#2b6ca3", "#6baed6", "#e4f0fa"]; // the scale of weights on a dark page
@@ -66,12 +67,12 @@ function curves(box, data) {
   const LOSS = ["loss", "val_loss"];
   const others = data.series.filter((each) => !LOSS.includes(each.name));
   const state = { what: "loss", axis: "step", log: false, smooth: 0.2, range: null, at: null };
-  const read = el("p", { class: "read", "aria-live": "polite" }, "Move over the chart, or focus it and use the arrow keys. Drag to look closer.");
+  const read = el("p", { class: "read", "aria-live": "polite" }, HINT);
   const whole = el("button", { type: "button", hidden: true, onclick: () => { state.range = null; draw(); } }, "Show all");
   const log = el("input", { type: "checkbox", onchange: () => { state.log = log.checked; draw(); } });
   const stage = el("div", { class: "chart", tabindex: "0", role: "application", "aria-label": "Curves; left and right read the points" });
   const controls = el("div", { class: "controls" },
-    choice("Show", [["loss", "loss"], ...others.map((each) => [each.name, each.title])], "loss", (value) => { state.what = value; state.at = null; draw(); }),
+    choice("Show", [["loss", "loss"], ...others.map((each) => [each.name, each.title])], "loss", (value) => { state.what = value; state.at = null; say(read, HINT); draw(); }),
     choice("over", [["step", "steps"], ["tokens", "tokens"], ["seconds", "seconds"]], "step", (value) => { state.axis = value; state.range = null; draw(); }),
     slider("Smoothing", { min: 0, max: 1, step: 0.05, value: 0.2 }, (value) => value.toFixed(2), (value) => { state.smooth = value; draw(); }),
     el("label", {}, log, " logarithmic"), whole);
@@ -105,7 +106,9 @@ function curves(box, data) {
     const picture = svg("svg", { viewBox: `0 0 ${W} ${H}`, "aria-hidden": "true" });
     const clip = svg("clipPath", { id: "inside-chart" }, svg("rect", { x: L, y: T - 6, width: W - L - R, height: H - T - B + 8 }));
     picture.append(clip);
-    for (const at of ticks(low, top, 5)) {
+    const levels = state.log ? ticks(10 ** low, 10 ** top, top - low > 1 ? 20 : 5).filter((y) => y > 0).map(Math.log10) : ticks(low, top, 5);
+    const decades = state.log && top - low > 1.5 ? ticks(Math.ceil(low), Math.floor(top), 6) : levels;
+    for (const at of decades) {
       const y = T + (H - T - B) * (top - at) / (top - low);
       picture.append(svg("path", { d: `M${L} ${y}H${W - R}`, class: "grid" }), svg("text", { x: L - 7, y: y + 4, "text-anchor": "end", class: "tick" }, short(state.log ? 10 ** at : at)));
     }

@@ -43,7 +43,7 @@ class Meter:
         try:
             import pynvml
         except ImportError:
-            self.source = "Energy is not measured: NVML's package is not here (pip install nvidia-ml-py)."
+            self.source = 'Energy is not measured: the package of NVML is not here. Type: pip install "nbllm[energy]"'
             return
         try:
             pynvml.nvmlInit()

@@ -128,7 +128,7 @@ def _measurements(record: Record) -> str:
 
 
 def samples(record: Record) -> str:
-    """Texts written while training: the last in sight, the earlier ones behind."""
+    """Texts written while training: the first and the last in sight, those between behind."""
     found = [e for e in read_events(RunFolder(record.run.folder).samples) if e.get("event") == "sample"]
     if not found:
         return ""
@@ -136,9 +136,10 @@ def samples(record: Record) -> str:
         rows = np.unique(np.linspace(0, len(found) - 1, _SAMPLES).round().astype(int))
         found = [found[i] for i in rows]
     drawn = [_sample(event) for event in found]
-    earlier = folded(f"{len(drawn) - 1} earlier", "".join(drawn[:-1])) if len(drawn) > 1 else ""
+    between = drawn[1:-1]
+    earlier = folded(f"{len(between)} between", "".join(between)) if between else ""
     first = drawn[0] if len(drawn) > 1 else ""
-    return f"{first}{drawn[-1]}{earlier}"
+    return f"{first}{earlier}{drawn[-1]}"
 
 
 def _sample(event: dict[str, Any]) -> str:
