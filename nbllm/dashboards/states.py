@@ -24,7 +24,13 @@ from nbllm.plots.units import MOST, evened, title_of
 if TYPE_CHECKING:
     import pandas as pd
 
-KINDS: tuple[type, ...] = (Gates, Units, Filters, LatentMap)
+_CAPTIONS: dict[type, str] = {
+    Gates: "Units of the layer that is shown, in its order",
+    Units: "Units by the first half of the text, the best first",
+    Filters: "Filters, the most selective first, and the tokens that excite each the most",
+    LatentMap: "Units of the latent, the most active first",
+}
+KINDS: tuple[type, ...] = tuple(_CAPTIONS)
 _ROWS = 32  # of a table
 
 
@@ -52,7 +58,8 @@ def states_text(found: Any) -> str:
 
 def behind(found: Any) -> str:
     """The table as HTML that opens at a click."""
-    return f"<details><summary>Table</summary>{table(rows(found).iloc[:_ROWS], _said(found))}</details>"
+    caption = next(words for kind, words in _CAPTIONS.items() if isinstance(found, kind))
+    return f"<details><summary>Table</summary>{table(rows(found).iloc[:_ROWS], caption)}</details>"
 
 
 def _said(found: Any) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _MOST_UNITS, _MOST_TOKENS = 64, 400  # of a figure, which keeps every cell as text
 _LETTERS = 12
 _PIXELS = 1100  # of the picture's map
+_RELATIVE = {"title": "of the row's<br>largest", "thickness": 12, "tickvals": [-1, 0, 1]}
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,18 @@ class UnitMap:
         return list(SIGNED if self.signed else WEIGHTS)
 
     @property
-    def bounds(self) -> tuple[float, float]:
-        """The values at the ends of the palette."""
+    def shades(self) -> np.ndarray:
+        """The values as they are coloured: on both sides of zero each row by its own largest, for one unit may be ten
+        times as large as another that tells as much."""
         if not self.signed:
-            return 0.0, 1.0
-        most = float(np.abs(self.values).max(initial=0.0)) or 1.0
-        return -most, most
+            return self.values
+        most = np.abs(self.values).max(1, keepdims=True, initial=0.0)
+        return np.divide(self.values, most, out=np.zeros(self.values.shape), where=most > 0)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The shades at the ends of the palette."""
+        return (-1.0 if self.signed else 0.0), 1.0
 
 
 def unit_map_figure(whole: UnitMap) -> go.Figure:
@@ -71,11 +78,14 @@ def unit_map_figure(whole: UnitMap) -> go.Figure:
     # A name a row and a column, not one a cell: hundreds of tokens stay small on the page.
     across = [f"{place} {escape(apart(visible(token)))}" for place, token in enumerate(shown.tokens)]
     down = [f"unit {unit}" for unit in shown.units]
+    said = np.round(shown.values.astype(np.float64), 2).tolist() if shown.signed else None
     figure = go.Figure(
         go.Heatmap(
-            z=np.round(np.asarray(shown.values, dtype=np.float64), 3), x=across, y=down, zmin=low, zmax=high,
-            colorscale=shown.scale, colorbar={"title": escape(shown.name), "thickness": 12},
-            hovertemplate=f"%{{y}}, token %{{x}}<br>{escape(shown.name)} %{{z:.3f}}<extra></extra>",
+            z=np.round(np.asarray(shown.shades, dtype=np.float64), 2 if shown.signed else 3).tolist(), x=across, y=down,
+            zmin=low, zmax=high, colorscale=shown.scale, customdata=said,
+            colorbar={"title": escape(shown.name), "thickness": 12} if not shown.signed else _RELATIVE,
+            hovertemplate=f"%{{y}}, token %{{x}}<br>{escape(shown.name)} %{{{'customdata' if shown.signed else 'z'}}}"
+            "<extra></extra>",
         )
     )  # fmt: skip
     rows, columns = shown.values.shape
@@ -119,7 +129,7 @@ def unit_map_picture(whole: UnitMap) -> bytes:
     picture = Image.new("RGB", (max(left + wide + 12, int(face.getlength(title)) + 24), top + high_ + below + 6), PAPER)
     draw = ImageDraw.Draw(picture)
     draw.text((10, 8), title, INK, font=face)
-    places = (np.clip(shown.values, low, high) - low) / (high - low)
+    places = (np.clip(shown.shades, low, high) - low) / (high - low)
     image = Image.fromarray(paint(places, shown.scale))
     picture.paste(image.resize((wide, high_), Image.Resampling.NEAREST), (left, top))
     draw.rectangle((left - 1, top - 1, left + wide, top + high_), outline=QUIET)

@@ -80,7 +80,10 @@ def test_nothing_of_a_label_is_markup(found: object) -> None:
 def test_gates_are_drawn_in_their_order_and_a_long_text_is_cut_and_says_so() -> None:
     found = gates().of("cell", 1, "variance")
     heat = found.figure().data[0]
-    np.testing.assert_allclose(np.array(heat.z), found.shown()[0], atol=1e-3)
+    rows = found.shown()[0]
+    np.testing.assert_allclose(np.array(heat.customdata), rows, atol=0.006)
+    np.testing.assert_allclose(np.array(heat.z), rows / np.abs(rows).max(1, keepdims=True), atol=0.006)
+    np.testing.assert_allclose(gates().figure().data[0].z, gates().shown()[0], atol=1e-3)
     assert list(heat.y) == [f"unit {unit}" for unit in found.order()]
     assert heat.zmin == -heat.zmax
     assert len(set(heat.x)) == 20
