@@ -78,7 +78,6 @@ OBJECTIVES: Registry[Any] = Registry(
         "span": "nbllm.objectives.seq2seq:SpanCorruption",
         "classification": "nbllm.objectives.classification:Classify",
         "tagging": "nbllm.objectives.tagging:Tag",
-        "tagging": "nbllm.objectives.tagging:Tag",
         "elbo": "nbllm.objectives.elbo:Elbo",
     },
 )
@@ -119,9 +118,8 @@ TABLES: Registry[Any] = Registry(
         "reviews": "nbllm.data.reviews:reviews",
         "zh-reviews": "nbllm.data.reviews:zh_reviews",
         "events": "nbllm.data.events:events",
-        "zh-events": "nbllm.data.events:zh_events",
-        "paraphrases": "nbllm.data.events:paraphrases",
-        "events": "nbllm.data.events:events",
+        "reports": "nbllm.data.reports:reports",
+        "docstring-summaries": "nbllm.data.reports:docstrings",
         "zh-events": "nbllm.data.events:zh_events",
         "paraphrases": "nbllm.data.events:paraphrases",
         **{
@@ -136,10 +134,8 @@ TASKS: Registry[Any] = Registry(
     topic="nbllm.tasks.topic:Topic",
     pairs="nbllm.tasks.pairs:Pairs",
     extract="nbllm.tasks.extract:Extract",
-    topic="nbllm.tasks.topic:Topic",
-    pairs="nbllm.tasks.pairs:Pairs",
-    extract="nbllm.tasks.extract:Extract",
     translate="nbllm.tasks.translate:Translate",
+    summarize="nbllm.tasks.summarize:Summarize",
 )
 VIEWS: Registry[Any] = Registry(
     "view",

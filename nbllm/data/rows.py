@@ -35,7 +35,7 @@ USUAL = {
     "pair": (),
     "label": ("label", "labels", "class", "category", "sentiment", "target"),
     "spans": ("spans", "entities", "tags", "ner_tags", "slots"),
-    "source": ("source", "src", "input", "question", "en"),
+    "source": ("source", "src", "input", "question", "document", "dialogue", "article", "en"),
     "target": ("target", "tgt", "output", "answer", "summary"),
 }
 

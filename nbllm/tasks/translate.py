@@ -10,27 +10,23 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from nbllm.data.translations import PAIRS
-from nbllm.errors import ConfigError, ModelError
-from nbllm.tasks.base import Answer, Row, Task
+from nbllm.errors import ConfigError
+from nbllm.tasks.base import Answer, Row
+from nbllm.tasks.writing import Answers, same
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from nbllm.handles.model import Model
 
 COPY = "copy"
 _KANA, _HAN = re.compile(r"[\u3040-\u30ff]"), re.compile(r"[\u3400-\u9fff]")
 
 
-class Translate(Task):
+class Translate(Answers):
     """An encoder-decoder that reads one language and writes another."""
 
     summary = "says a text in another language"
     columns: ClassVar[tuple[str, ...]] = ("source", "target")
     table = "phrases-en-fr"
-    objective = "seq2seq"
-    heads = frozenset({"target"})
-    needs = "answers a text with another"
     preset: ClassVar[Mapping[str, Any]] = {
         "model.kind": "seq2seq", "model.width": 96, "model.layers": 2, "model.heads": 4, "tokenizer.kind": "char",
         "train.context": 64, "train.batch_size": 64, "train.steps": 2000, "train.evaluate_every": 200,
@@ -44,7 +40,6 @@ class Translate(Task):
     }  # fmt: skip
     examples = ("Tuesday, July 14, 2026", "three hundred forty-two", "France, Kenya, and Japan")
     main = "exact_match"
-    batch = 64
 
     def words(self, data: Any, given: dict[str, Any]) -> dict[str, Any]:
         """source="en", target="zh": of the built-in table a pair of languages; of a table of the user's two columns."""
@@ -57,19 +52,6 @@ class Translate(Task):
                 raise ConfigError(f"There are no phrases {pair}.", f"There are {', '.join(PAIRS)}; or give --data.")
             return {"data.source": f"phrases-{pair}"}
         return {f"data.{word}_column": str(column) for word, column in named.items()}
-
-    def answer(self, model: Model, rows: Sequence[Row], **settings: Any) -> list[Answer]:
-        """target, and how likely the model held it a token: the geometric mean."""
-        known = {"max_tokens", "temperature", "beams", "length_penalty", "seed"}
-        if wrong := set(settings) - known:
-            raise ModelError(f"{self.name} has no setting '{min(wrong)}'.", f"There are {', '.join(sorted(known))}.")
-        found = model.answer([row["source"] for row in rows], **settings)
-        return [
-            {"target": str(each), "probability": float(np.exp(np.mean(np.log(np.maximum(each.probabilities, 1e-9)))))}
-            if each.probabilities
-            else {"target": "", "probability": 0.0}
-            for each in found
-        ]
 
     def judge(self, rows: Sequence[Row], answers: Sequence[Answer]) -> list[Any]:
         """What sacrebleu counts of each pair for BLEU and chrF, and whether it is exactly right."""
@@ -89,9 +71,6 @@ class Translate(Task):
         )
         return {"bleu": float(bleu), "chrf": float(chrf), "exact_match": float(np.mean(exact))}
 
-    def is_right(self, row: Row, answer: Answer) -> bool:
-        return same(str(answer["target"]), row["target"])
-
     def baselines(self, known: Sequence[Row], rows: Sequence[Row]) -> dict[str, list[Answer]]:
         """The source as it is."""
         return {COPY: [{"target": row["source"], "probability": 1.0} for row in rows]}
@@ -104,9 +83,6 @@ class Translate(Task):
         if table.loc["chrf", COPY] < table.loc["chrf", "value"]:
             return ""
         return "The sources as they are come as near to the targets: train longer, or on more rows."
-
-    def explain(self, model: Model, row: Row) -> Any:
-        return model.influence(row["source"])
 
 
 class Scores:
@@ -137,8 +113,3 @@ def tokenizer(texts: Sequence[str]) -> str:
     if kana > 0.02 * len(whole):
         return "char"
     return "zh" if han > 0.2 * len(whole) else "13a"
-
-
-def same(said: str, true: str) -> bool:
-    """Whether two texts are the same but for white space around and between."""
-    return " ".join(said.split()) == " ".join(true.split())

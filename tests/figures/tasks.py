@@ -43,6 +43,8 @@ ENTRIES = (
     Entry("pairs", "accuracy", 0.95, "bag of words"),
     Entry("translate", "exact_match", 0.95, "copy", on="phrases-en-fr"),
     Entry("translate", "exact_match", 0.95, "copy", {"source": "en", "target": "zh"}, on="phrases-en-zh"),
+    Entry("summarize", "fact_recall", 0.95, "lead", on="reports"),
+    Entry("summarize", "rouge_l", 0.0, "lead", {"data": "docstring-summaries"}, on="docstring-summaries"),
 )
 
 
