@@ -244,6 +244,8 @@ def fitting(preset: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, An
         section, _, name = key.partition(".")
         if given.get("init_from") and (section in ("model", "tokenizer", "size") or name in ("lr", "optimizer")):
             continue
+        if given.get("size") and key in ("model.layers", "model.width"):
+            continue  # the size says them
         if section != "model" or name in known:
             found[key] = value
     return found
