@@ -6,8 +6,10 @@ let only root read it. Both count the whole chip, whoever uses it.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 POWERCAP = Path("/sys/class/powercap")
 _MICRO, _MILLI = 1e-6, 1e-3
@@ -41,7 +43,7 @@ class Meter:
 
     def _open_gpu(self, index: int) -> None:
         try:
-            import pynvml
+            pynvml: Any = importlib.import_module("pynvml")  # of nvidia-ml-py
         except ImportError:
             self.source = 'Energy is not measured: the package of NVML is not here. Type: pip install "nbllm[energy]"'
             return
