@@ -164,8 +164,8 @@ TABLE: tuple[Command, ...] = (
         "[RUN] [TEXT...]",
         "Find the unit whose state keeps track of a property of the text, such as being inside quotation marks.",
         (
-            "%llm_units stories {{text}} --property quote",
-            "%llm_units last {{text}} --property line --state hidden",
+            '%%llm_units stories --property quote\nanna said: "ben found the map!" the lamp stood near the mill.',
+            "%%llm_units last --property line --state hidden\nThe function returns\na list of names.",
             "%%llm_units last --property word\nThe function returns a list of names, and the caller sorts it.",
         ),
         flags=(
@@ -198,7 +198,7 @@ TABLE: tuple[Command, ...] = (
         "[RUN]",
         "Show where sentences lie in the latent space of a vae, on two axes.",
         (
-            "%llm_latent_map sentences --texts {{table}}",
+            "%llm_latent_map sentences --texts {{df}}",
             "%%llm_latent_map sentences --method tsne\n今天天气很好。\n他们一共花了一百元。\n明天我们去图书馆。",
         ),
         flags=(
