@@ -172,6 +172,18 @@ def _audit(command: Command, parsed: Parsed) -> None:
     print(audit(command, parsed))
 
 
+def _cost(command: Command, parsed: Parsed) -> None:
+    from nbllm.magics.requests import cost
+
+    print(in_terminal(str(cost(parsed, _say))))
+
+
+def _report(command: Command, parsed: Parsed) -> None:
+    from nbllm.magics.requests import report
+
+    print(report(parsed))
+
+
 def _task(command: Command, parsed: Parsed) -> int:
     from nbllm.dashboards.tasks import text
     from nbllm.magics.applied import apply
@@ -188,18 +200,6 @@ def _predict(command: Command, parsed: Parsed) -> None:
 
     run, source, target = (str(each) for each in parsed.names)
     print(predict_file(run, source, target, parsed.flags.get("task"), parsed.settings))
-
-
-def _cost(command: Command, parsed: Parsed) -> None:
-    from nbllm.magics.requests import cost
-
-    print(in_terminal(str(cost(parsed, _say))))
-
-
-def _report(command: Command, parsed: Parsed) -> None:
-    from nbllm.magics.requests import report
-
-    print(report(parsed))
 
 
 def _attach(command: Command, parsed: Parsed) -> int:

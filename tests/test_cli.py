@@ -93,7 +93,7 @@ def test_train_follows_to_the_end_and_the_rest_works(text, tmp_path, capsys):
     assert main(["generate", "poem", "To be", "--max-tokens", "8", "--samples", "2"]) == 0
     assert capsys.readouterr().out.count("To be") == 2
     assert main(["attention", "poem", "To be", "--layer", "-1"]) == 0
-    assert "5 tokens, 1 layers of" in capsys.readouterr().out
+    assert "5 tokens, 1 layer of" in capsys.readouterr().out
     assert main(["predictions", "poem", "To be", "--top", "2"]) == 0
     assert "<Predictions of 5 tokens" in capsys.readouterr().out
     assert main(["influence", "poem", "To be", "--method", "occlusion"]) == 0

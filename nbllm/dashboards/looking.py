@@ -41,11 +41,11 @@ def show(found: Any) -> None:
     if isinstance(found, Explorer | Lens):
         found.show()
         return
-    if isinstance(found, MEANING):
-        show_meaning(found)
-        return
     if isinstance(found, KINDS):
         show_states(found)
+        return
+    if isinstance(found, MEANING):
+        show_meaning(found)
         return
     if not isinstance(found, Predictions | Influence):
         display(found)

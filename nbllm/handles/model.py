@@ -164,24 +164,6 @@ class Model(Looking, Auditing):
         ]
         return pd.DataFrame(rows, columns=["text", "start", "end", "kind", "entity", "probability"])
 
-    def mark(self, texts: str | Sequence[str]) -> pd.DataFrame:
-        """What a tagger marks: a row an entity with the `text` it stands in (its number), `start` and `end` in
-        characters, `kind`, `entity` and `probability`."""
-        import pandas as pd
-
-        from nbllm.generation.mark import mark
-
-        self._check_open()
-        texts = [texts] if isinstance(texts, str) else list(texts)
-        with self._threads():
-            found = mark(self.module, self.objective, texts)
-        rows = [
-            (number, start, end, kind, texts[number][start:end], sure)
-            for number, spans in enumerate(found)
-            for (start, end, kind), sure in spans
-        ]
-        return pd.DataFrame(rows, columns=["text", "start", "end", "kind", "entity", "probability"])
-
     def fill(self, text: str, top: int = 5) -> pd.DataFrame:
         """What an encoder puts in place of each <mask>: a row a mask and choice, with its text and probability."""
         import pandas as pd

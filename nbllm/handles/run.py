@@ -182,12 +182,6 @@ class Run:
         """Whether it can be told which texts the model learned from. See `Model.membership`."""
         return self.load(step).membership(reference, **settings)
 
-    def scan(self, kinds: Any = None) -> Finding:
-        """The personal data in the source that the run learned from, before any cleaning. See `nbllm.scan`."""
-        from nbllm.handles.scan import scan_of
-
-        return scan_of(self, kinds)
-
     def keep(self, finding: Finding) -> Run:
         """Keep a finding in the run's folder, in place of an earlier one of its kind: card and report list it."""
         from nbllm.inspection.finding import keep
@@ -201,6 +195,12 @@ class Run:
         from nbllm.inspection.finding import kept
 
         return kept(self.folder)
+
+    def scan(self, kinds: Any = None) -> Finding:
+        """The personal data in the source that the run learned from, before any cleaning. See `nbllm.scan`."""
+        from nbllm.handles.scan import scan_of
+
+        return scan_of(self, kinds)
 
     def balance(self, groups: Any = None, *, bits: bool = False) -> Finding:
         """What the text that it learned from holds: shares of labels, of scripts, and of texts that speak of groups, by

@@ -100,4 +100,4 @@ def test_help_shows_every_example_and_examples_parse(name):
     for example in command.examples:
         assert example.splitlines()[0] in help_text(command)
         line = example.splitlines()[0].partition(f"llm_{name}")[2]
-        parse(command, line, {"df": ["text"]})
+        parse(command, line, {key: ["text"] for key in ("df", "words", "groups", "sentences")})
