@@ -120,6 +120,7 @@ TABLES: Registry[Any] = Registry(
         "events": "nbllm.data.events:events",
         "reports": "nbllm.data.reports:reports",
         "docstring-summaries": "nbllm.data.reports:docstrings",
+        "instructions": "nbllm.data.writing:instructions",
         "zh-events": "nbllm.data.events:zh_events",
         "paraphrases": "nbllm.data.events:paraphrases",
         **{
@@ -136,6 +137,7 @@ TASKS: Registry[Any] = Registry(
     extract="nbllm.tasks.extract:Extract",
     translate="nbllm.tasks.translate:Translate",
     summarize="nbllm.tasks.summarize:Summarize",
+    generate="nbllm.tasks.generate:Generate",
 )
 VIEWS: Registry[Any] = Registry(
     "view",

@@ -145,7 +145,9 @@ def _scores(frame: pd.DataFrame) -> str:
     attrs = frame.attrs
     shown = readable(frame.drop(columns=["low", "high"]))
     shown.insert(
-        1, "95 % interval", [f"{number(a)} to {number(b)}" for a, b in zip(frame.low, frame.high, strict=True)]
+        1,
+        "95 % interval",
+        [f"{number(a)} to {number(b)}" if a == a else "" for a, b in zip(frame.low, frame.high, strict=True)],
     )
     behind = ""
     if attrs.get("confusion"):

@@ -62,6 +62,8 @@ class Task(ABC):
     """The metric that a leaderboard is sorted by; more is better."""
     batch: ClassVar[int] = 64
     """Rows answered at once."""
+    whole: ClassVar[frozenset[str]] = frozenset()
+    """Metrics of all answers together that a resample with rows twice would make smaller: they get no interval."""
 
     def __init__(self, name: str):
         self.name = name

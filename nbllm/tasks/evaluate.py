@@ -108,7 +108,8 @@ def bootstrap(task: Task, judged: Sequence[Any], seed: int = 0) -> tuple[dict[st
     for _ in range(RESAMPLES):
         chosen = draw.integers(0, len(judged), len(judged))
         for name, value in task.measure([judged[i] for i in chosen]).items():
-            found.setdefault(name, []).append(value)
+            if name not in task.whole:
+                found.setdefault(name, []).append(value)
     tail = (1 - LEVEL) / 2
     ends = {name: np.quantile(values, (tail, 1 - tail)) for name, values in found.items()}
     return {name: float(e[0]) for name, e in ends.items()}, {name: float(e[1]) for name, e in ends.items()}

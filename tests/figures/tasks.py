@@ -45,6 +45,7 @@ ENTRIES = (
     Entry("translate", "exact_match", 0.95, "copy", {"source": "en", "target": "zh"}, on="phrases-en-zh"),
     Entry("summarize", "fact_recall", 0.95, "lead", on="reports"),
     Entry("summarize", "rouge_l", 0.0, "lead", {"data": "docstring-summaries"}, on="docstring-summaries"),
+    Entry("generate", "constraints_met", 0.9, "random reply"),
 )
 
 
