@@ -121,6 +121,7 @@ TABLES: Registry[Any] = Registry(
         "reports": "nbllm.data.reports:reports",
         "docstring-summaries": "nbllm.data.reports:docstrings",
         "instructions": "nbllm.data.writing:instructions",
+        "dialogues": "nbllm.data.dialogues:dialogues",
         "zh-events": "nbllm.data.events:zh_events",
         "paraphrases": "nbllm.data.events:paraphrases",
         **{
@@ -138,6 +139,7 @@ TASKS: Registry[Any] = Registry(
     translate="nbllm.tasks.translate:Translate",
     summarize="nbllm.tasks.summarize:Summarize",
     generate="nbllm.tasks.generate:Generate",
+    chat="nbllm.tasks.chat:Chat",
 )
 VIEWS: Registry[Any] = Registry(
     "view",

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from nbllm.errors import NbllmError, RunError
 from nbllm.store.folder import RunFolder
 from nbllm.tasks.choose import best, runs_of
-from nbllm.tasks.evaluate import evaluate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +28,7 @@ def board(task: Task, data: Any = None, *, limit: int = 500) -> pd.DataFrame:
         try:
             model = best(run)
             task.check(model)
-            table = evaluate(task, data, None, model, limit, None, {})
+            table = task.evaluate(data, model=model, limit=limit)
         except NbllmError as error:
             rows[run.name] = {"note": str(error)}
             continue

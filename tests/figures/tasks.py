@@ -46,6 +46,8 @@ ENTRIES = (
     Entry("summarize", "fact_recall", 0.95, "lead", on="reports"),
     Entry("summarize", "rouge_l", 0.0, "lead", {"data": "docstring-summaries"}, on="docstring-summaries"),
     Entry("generate", "constraints_met", 0.9, "random reply"),
+    Entry("chat", "task_success", 0.9, "most frequent reply"),
+    Entry("chat", "exact_reply", 0.0, "most frequent reply"),
 )
 
 
