@@ -124,6 +124,11 @@ TABLES: Registry[Any] = Registry(
         "dialogues": "nbllm.data.dialogues:dialogues",
         "zh-events": "nbllm.data.events:zh_events",
         "paraphrases": "nbllm.data.events:paraphrases",
+        "qa": "nbllm.data.world:every",
+        "qa-one": "nbllm.data.world:one",
+        "qa-two": "nbllm.data.world:two",
+        "zh-qa": "nbllm.data.world:zh_every",
+        "zh-qa-one": "nbllm.data.world:zh_one",
         **{
             f"phrases-{pair}": f"nbllm.data.translations:{pair.replace('-', '_')}"
             for pair in ("en-fr", "en-de", "en-es", "en-zh", "en-ja", "fr-en", "de-en", "es-en", "zh-en", "ja-en")
@@ -138,6 +143,7 @@ TASKS: Registry[Any] = Registry(
     extract="nbllm.tasks.extract:Extract",
     translate="nbllm.tasks.translate:Translate",
     summarize="nbllm.tasks.summarize:Summarize",
+    qa="nbllm.tasks.qa:QuestionAnswering",
     generate="nbllm.tasks.generate:Generate",
     chat="nbllm.tasks.chat:Chat",
 )

@@ -107,7 +107,7 @@ def _chunks(member: Member, data: DataConfig) -> Iterator[str]:
         yield from decode_stream(stream, encoding, member.name)
 
 
-def _lines(member: Member, data: DataConfig) -> Iterator[str]:
+def text_lines(member: Member, data: DataConfig) -> Iterator[str]:
     """Lines with their ends. Only a line feed ends a line (str.splitlines would cut at U+2028 too)."""
     held = ""
     for chunk in _chunks(member, data):
@@ -189,7 +189,7 @@ def read_notebook(member: Member, data: DataConfig) -> Iterator[Record]:
 
 
 def json_lines(member: Member, data: DataConfig) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(_lines(member, data), 1):
+    for number, line in enumerate(text_lines(member, data), 1):
         if line.strip():
             try:
                 yield number, json.loads(line)
@@ -237,7 +237,7 @@ def read_json(member: Member, data: DataConfig) -> Iterator[Record]:
 
 def csv_rows(member: Member, data: DataConfig) -> Iterator[list[str]]:
     csv.field_size_limit(MAX_LINE)
-    lines = _lines(member, data)
+    lines = text_lines(member, data)
     head = list(islice(lines, 20))
     if member.name.lower().rpartition(".gz")[0].endswith(".tsv") or member.name.lower().endswith(".tsv"):
         dialect: Any = csv.excel_tab

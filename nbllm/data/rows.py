@@ -17,7 +17,7 @@ from typing import Any
 
 from nbllm.config import DataConfig
 from nbllm.data import members as files
-from nbllm.data import remote, sources, tables
+from nbllm.data import questions, remote, sources, tables
 from nbllm.errors import DataError, did_you_mean
 from nbllm.registry import CORPORA, TABLES
 
@@ -36,7 +36,7 @@ USUAL = {
     "label": ("label", "labels", "class", "category", "sentiment", "target"),
     "spans": ("spans", "entities", "tags", "ner_tags", "slots"),
     "source": ("source", "src", "input", "question", "document", "dialogue", "article", "en"),
-    "target": ("target", "tgt", "output", "answer", "summary"),
+    "target": ("target", "tgt", "output", "answer", "answers", "summary"),
 }
 
 
@@ -105,7 +105,7 @@ def check_rows(data: DataConfig, roles: Sequence[str], base: Path, cache: Path |
     if not path.stat().st_size:
         raise DataError(f"{data.source} is empty.", "Give a table with some rows in it.")
     member = next(files.members(path, data.format))
-    if member.format not in tables.FORMATS:
+    if not tables.is_table(member, data):
         raise _no_table(data, roles)
     return columns_for(data, roles, tables.table_columns(member, data), member.name)
 
@@ -190,6 +190,8 @@ def cell(value: Any, column: str, where: str, *, number: bool = False) -> str | 
         return value
     if isinstance(value, float) and value != value:
         return None
+    if questions.is_answers(value):
+        return questions.chosen(value["text"], nothing=True)
     if isinstance(value, bool | int | float) and (number or not isinstance(value, bool)):
         return str(int(value)) if isinstance(value, float) and value.is_integer() and number else str(value)
     if number and isinstance(value, list):

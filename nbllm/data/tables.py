@@ -1,4 +1,5 @@
-"""One table to rows, a dict each, whatever its format: CSV and TSV, JSON lines, a JSON list, Parquet."""
+"""One table to rows, a dict each, whatever its format: CSV and TSV, JSON lines, a JSON list, Parquet; and the
+questions of SQuAD's JSON and of bAbI's text."""
 
 from __future__ import annotations
 
@@ -8,12 +9,20 @@ from itertools import islice
 from typing import Any
 
 from nbllm.config import DataConfig
+from nbllm.data import questions
 from nbllm.data.members import Member
-from nbllm.data.readers import csv_rows, json_lines, parquet_file, valid_text, whole_text
+from nbllm.data.readers import csv_rows, json_lines, parquet_file, text_lines, valid_text, whole_text
 from nbllm.errors import DataError
 
 FORMATS = ("csv", "jsonl", "json", "parquet")
 FIRST = 100  # objects of a JSON file whose keys are its columns
+
+
+def is_table(member: Member, data: DataConfig) -> bool:
+    """Whether a file holds rows: by its format, or a text whose first lines are bAbI's."""
+    if member.format in FORMATS:
+        return True
+    return member.format == "text" and questions.is_babi(islice(text_lines(member, data), FIRST))
 
 
 def table_columns(member: Member, data: DataConfig) -> list[str]:
@@ -41,6 +50,8 @@ def table_rows(member: Member, data: DataConfig) -> Iterator[dict[str, Any]]:
             if not isinstance(row, dict):
                 raise DataError(f"{member.name} row {number:,} is no object.", 'Write {"text": "...", "label": "..."}.')
             yield {key: valid_text(value) if isinstance(value, str) else value for key, value in row.items()}
+    elif is_table(member, data):
+        yield from questions.babi_rows(text_lines(member, data))
     else:
         raise DataError(f"{member.name} is no table.", "Give a .csv, .tsv, .jsonl, .json or .parquet file.")
 
@@ -53,4 +64,6 @@ def _json_rows(member: Member, data: DataConfig) -> Iterator[tuple[int, Any]]:
         content = json.loads(whole_text(member, data))
     except (ValueError, RecursionError):
         raise DataError(f"{member.name} is not JSON.", "For one object a line, use format: jsonl.") from None
+    if questions.is_squad(content):
+        content = list(questions.squad_rows(content))
     yield from enumerate(content if isinstance(content, list) else [content], 1)

@@ -45,6 +45,7 @@ def of_data(task: Task, data: Any, columns: Mapping[str, Any]) -> tuple[list[Row
     roles = role_names(task)
     if "pair" in map(task.role, task.columns):
         columns = {"pair_column": "pair", **columns}
+    columns = {**joined_columns(task), **columns}
     config = RunConfig()
     config.data = DataConfig.model_validate(
         {"source": str(data) if isinstance(data, str | Path) else "rows", **columns}
@@ -123,6 +124,8 @@ def _columns(task: Task, names: Sequence[str], given: Mapping[str, Any]) -> dict
     from nbllm.data.rows import columns_for
 
     wanted = {task.role(column): column for column in task.inputs}
+    if len(wanted) < len(task.inputs):  # several columns that are one text: --source-column context+question
+        return _parts(task, names, given)
     data = DataConfig.model_validate({**given, "split_column": None, "label_column": None})
     single = [name for name in names if name not in ("label", "split")]
     if len(wanted) == 1 and len(single) == 1 and not given:
@@ -134,12 +137,45 @@ def _columns(task: Task, names: Sequence[str], given: Mapping[str, Any]) -> dict
     return {wanted[role]: name for role, name in found.items() if role in wanted}
 
 
+def _parts(task: Task, names: Sequence[str], given: Mapping[str, Any]) -> dict[str, str]:
+    """The column of the table for each input of a task whose inputs are one text. DataError where one is missing."""
+    from nbllm.data.rows import JOINED_BY, columns_for
+
+    role = task.role(task.inputs[0])
+    data = DataConfig.model_validate({**joined_columns(task), **given, "split_column": None})
+    parts = [part.strip() for part in columns_for(data, [role], names, "The table")[role].split(JOINED_BY)]
+    if len(parts) != len(task.inputs):
+        raise DataError(
+            f"{task.name} takes {' and '.join(task.inputs)}.", f"Say which columns: {role}_column: ONE{JOINED_BY}OTHER"
+        )
+    return dict(zip(task.inputs, parts, strict=True))
+
+
 def role_names(task: Task) -> list[str]:
-    """The roles of the columns, in their order, but for `pair`, which the settings ask for."""
-    return [role for role in map(task.role, task.columns) if role != "pair"]
+    """The roles of the columns, in their order, each once, but for `pair`, which the settings ask for."""
+    return [role for role in dict.fromkeys(map(task.role, task.columns)) if role != "pair"]
+
+
+def joined_columns(task: Task) -> dict[str, str]:
+    """Which columns make up one text, as settings, where several of the task's have the same role."""
+    from nbllm.data.rows import JOINED_BY
+
+    found: dict[str, list[str]] = {}
+    for column in task.columns:
+        found.setdefault(task.role(column), []).append(column)
+    return {f"{role}_column": JOINED_BY.join(columns) for role, columns in found.items() if len(columns) > 1}
 
 
 def by_column(task: Task, rows: Sequence[Row]) -> list[Row]:
-    """Rows under the task's own names of the columns."""
-    names = {task.role(column): column for column in task.columns}
-    return [{names.get(role, role): text for role, text in row.items()} for row in rows]
+    """Rows under the task's own names of the columns; of a text of several its last line is the last, and so on."""
+    names: dict[str, list[str]] = {}
+    for column in task.columns:
+        names.setdefault(task.role(column), []).append(column)
+    found = []
+    for row in rows:
+        own: Row = {}
+        for role, text in row.items():
+            columns = names.get(role, [role])
+            own.update(zip(reversed(columns), reversed(text.rsplit("\n", len(columns) - 1)), strict=False))
+        found.append({**{column: own.get(column, "") for column in task.columns if task.role(column) in row}, **own})
+    return found

@@ -17,7 +17,7 @@ SETTINGS = frozenset({"max_tokens", "temperature", "beams", "length_penalty", "s
 
 
 class Answers(Task):
-    """An encoder-decoder reads the first column and writes the last."""
+    """An encoder-decoder reads the other columns, a line each, and writes the last."""
 
     objective = "seq2seq"
     heads = frozenset({"target"})
@@ -27,7 +27,7 @@ class Answers(Task):
         """The text, and how likely the model held a token of it: the geometric mean."""
         if wrong := set(settings) - SETTINGS:
             raise ModelError(f"{self.name} has no setting '{min(wrong)}'.", f"There are {', '.join(sorted(SETTINGS))}.")
-        found = model.answer([row[self.columns[0]] for row in rows], **settings)
+        found = model.answer([self.source(row) for row in rows], **settings)
         return [
             {
                 self.answered: str(each),
@@ -40,7 +40,11 @@ class Answers(Task):
         return same(str(answer[self.answered]), row[self.answered])
 
     def explain(self, model: Model, row: Row) -> Any:
-        return model.influence(row[self.columns[0]])
+        return model.influence(self.source(row))
+
+    def source(self, row: Row) -> str:
+        """What the model reads of a row."""
+        return "\n".join(row[column] for column in self.inputs)
 
 
 def same(said: str, true: str) -> bool:
