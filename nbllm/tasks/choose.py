@@ -25,7 +25,8 @@ def choose(task: Task, run: Any, model: Any) -> Model:
         found = model
     elif model is not None:
         name = str(model)
-        found = load(name, objective=task.objective if name.startswith(source.PREFIX) else None)
+        told = name.startswith(source.PREFIX) and len(task.heads) == 1  # of several its class says which it has
+        found = load(name, objective=task.objective if told else None)
     elif run is not None:
         found = best(run if isinstance(run, Run) else attach(run))
     else:

@@ -36,8 +36,8 @@ class Generate(Answers):
     whole = frozenset({"distinct_1", "distinct_2"})
     preset: ClassVar[Mapping[str, Any]] = {
         "model.kind": "seq2seq", "model.width": 96, "model.layers": 2, "model.heads": 4, "tokenizer.kind": "word",
-        "train.context": 48, "train.target_context": 72, "train.batch_size": 32, "train.steps": 2000,
-        "train.evaluate_every": 250, "train.checkpoint_every": 250,
+        "train.context": 48, "train.target_context": 72, "train.batch_size": 32, "train.steps": 1200,
+        "train.evaluate_every": 200, "train.checkpoint_every": 200,
     }  # fmt: skip
     own_preset: ClassVar[Mapping[str, Any]] = {
         "model.kind": "seq2seq", "size": "mini", "model.dropout": 0.1, "tokenizer.kind": "bpe",

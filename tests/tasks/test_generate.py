@@ -13,6 +13,7 @@ from nbllm.errors import ModelError, NbllmError
 from nbllm.tasks.constraints import Constraint, constraints, met, style
 from nbllm.tasks.generate import RANDOM, Generate
 from nbllm.tasks.variety import variety, variety_of
+from tests.foreign import make
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +145,8 @@ def test_a_language_model_goes_on_from_the_request_and_others_are_refused(task: 
         assert 0 < frame["probability"].min() <= 1
         with pytest.raises(ModelError, match="no setting 'beams'"):
             task.predict(["Write a verse."], model=plain, beams=2)
+        gpt2 = make("gpt2", tmp_path / "gpt2")
+        assert len(task.predict(["Write a verse."], model=f"hf:{gpt2}", max_tokens=3)) == 1
         labels = nbllm.train("labels", model="cnn", objective="classification", **small)
         with pytest.raises(NbllmError, match="labels gives labels, and generate needs a model that answers"):
             task.predict(["Write a verse."], run=labels.name)
