@@ -59,7 +59,7 @@ def _answers(module: nn.Module, objective: Objective, config: RunConfig, corpus:
                 module, task.tokenizer, source, max_tokens=config.sample.max_tokens, temperature=0,
                 context=task.context, target_tokenizer=task.target_tokenizer, target_context=task.target_context,
             )  # fmt: skip
-            found.append((source, str(answer)))
+            found.append((source + answer.joint, str(answer)))
         return found
 
     return draw
