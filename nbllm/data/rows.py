@@ -17,7 +17,7 @@ from typing import Any
 
 from nbllm.config import DataConfig
 from nbllm.data import members as files
-from nbllm.data import questions, remote, sources, tables
+from nbllm.data import questions, remote, sources, tables, turns
 from nbllm.errors import DataError, did_you_mean
 from nbllm.registry import CORPORA, TABLES
 
@@ -66,6 +66,8 @@ def columns_for(data: DataConfig, roles: Sequence[str], columns: Sequence[str], 
         found[role] = usual
     if data.source in TABLES and "split" in columns:
         found.setdefault("split", "split")
+    if turns.SPLIT in columns:
+        found.setdefault("split", turns.SPLIT)
     return found
 
 

@@ -1,5 +1,5 @@
-"""One table to rows, a dict each, whatever its format: CSV and TSV, JSON lines, a JSON list, Parquet; and the
-questions of SQuAD's JSON and of bAbI's text."""
+"""One table to rows, a dict each, whatever its format: CSV and TSV, JSON lines, a JSON list, Parquet; the questions of
+SQuAD's JSON and of bAbI's text, and the replies of dialogues in JSON."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from nbllm.config import DataConfig
 from nbllm.data import questions
 from nbllm.data.members import Member
 from nbllm.data.readers import csv_rows, json_lines, parquet_file, text_lines, valid_text, whole_text
+from nbllm.data.turns import turn_rows, turns_of
 from nbllm.errors import DataError
 
 FORMATS = ("csv", "jsonl", "json", "parquet")
@@ -49,6 +50,10 @@ def table_rows(member: Member, data: DataConfig) -> Iterator[dict[str, Any]]:
         for number, row in _json_rows(member, data):
             if not isinstance(row, dict):
                 raise DataError(f"{member.name} row {number:,} is no object.", 'Write {"text": "...", "label": "..."}.')
+            if turns := turns_of(row):
+                for each in turn_rows(turns):
+                    yield {key: valid_text(value) for key, value in each.items()}
+                continue
             yield {key: valid_text(value) if isinstance(value, str) else value for key, value in row.items()}
     elif is_table(member, data):
         yield from questions.babi_rows(text_lines(member, data))

@@ -1,7 +1,7 @@
 """Dialogue: the next reply, by default of a clerk who books tables, takes orders and notes faults.
 
 A text is the dialogue so far, a line a turn: "user: ...", "bot: ...", "user: ...". A text without roles is the user's
-first turn. Of a dialogue that is longer than the model's context the oldest turns are left out.
+first turn. Of a dialogue that is longer than the model's context the oldest turns are left out, but for a system text.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nbllm.tasks.evaluate import Progress
 
 FREQUENT = "most frequent reply"
+ROLES = ("user:", "bot:", "system:")
 PLAYED = 200  # dialogues with simulated customers
 Reply = Callable[[list[str]], list[str]]
 """The replies to some dialogues so far."""
@@ -139,14 +140,18 @@ def played(people: Sequence[Customer], says: Reply) -> list[bool]:
 
 def fitted(history: str, model: Model) -> str:
     """A dialogue with roles, its oldest turns left out where it is longer than what the model reads."""
-    if not history.startswith(("user:", "bot:")):
+    if not history.startswith(ROLES):
         history = f"user: {history}"
     before, behind = source_frame(model.tokenizer)
     room = model.config.train.context - len(before) - len(behind)
     turns = history.split("\n")
-    while len(turns) > 1 and len(model.tokenizer.encode("\n".join(turns), add_special_tokens=False).ids) > room:
+    system = turns[:1] if turns[0].startswith("system:") else []
+    turns = turns[len(system) :]
+    while (
+        len(turns) > 1 and len(model.tokenizer.encode("\n".join(system + turns), add_special_tokens=False).ids) > room
+    ):
         turns = turns[1:]
-    return "\n".join(turns)
+    return "\n".join(system + turns)
 
 
 def frequent(rows: Sequence[Row]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -136,3 +138,23 @@ def test_the_same_customers_come_each_time() -> None:
     assert [each.wants for each in first] == [each.wants for each in again]
     assert [each.opens() for each in first] == [each.opens() for each in again]
     assert isinstance(first[0], Customer)
+
+
+def test_it_learns_from_dialogues_of_the_users(task: Chat, tmp_path: Path) -> None:
+    """A file of messages; a system text is kept where the oldest turns are left out."""
+    said = [[("user", f"hi {n}"), ("assistant", "hello"), ("user", "bye"), ("assistant", "ciao")] for n in range(30)]
+    path = tmp_path / "chats.jsonl"
+    lines = [json.dumps({"messages": [{"role": role, "content": text} for role, text in each]}) for each in said]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NBLLM_RUNS", str(tmp_path))
+        small = {"steps": 3, "size": "tiny", "context": 32}
+        run = task.train(str(path), **small, wait=True, runner="inline", vocab_size=300)  # type: ignore[arg-type]
+        assert run.state == "finished", run.error
+        model = run.load()
+        table = task.evaluate(model=model, limit=4, max_tokens=3)
+        assert "task_success" not in table.index
+        assert table.attrs["kind"] == "held-out rows"
+        kept = fitted("system: be kind\n" + "user: hi\nbot: hello\n" * 30 + "user: bye", model)
+        assert kept.startswith("system: be kind\n")
+        assert kept.endswith("user: bye")
