@@ -35,8 +35,8 @@ USUAL = {
     "pair": (),
     "label": ("label", "labels", "class", "category", "sentiment", "target"),
     "spans": ("spans", "entities", "tags", "ner_tags", "slots"),
-    "source": ("source", "src", "input", "question", "document", "dialogue", "article", "en"),
-    "target": ("target", "tgt", "output", "answer", "answers", "summary"),
+    "source": ("source", "src", "input", "question", "document", "dialogue", "article", "prompt", "en"),
+    "target": ("target", "tgt", "output", "answer", "answers", "summary", "completion", "canonical_solution"),
 }
 
 

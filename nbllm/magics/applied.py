@@ -13,6 +13,7 @@ from nbllm.magics.layers import config_layers
 from nbllm.magics.parse import Parsed
 
 ACTIONS = ("train", "evaluate", "errors", "leaderboard")
+_EXECUTING = ("execute", "samples")
 _WRITING = ("beams", "max_tokens", "temperature")
 Say = Callable[[str], None]
 
@@ -59,7 +60,7 @@ def _train(
     flags = parsed.flags
     if words:
         raise ConfigError(f"--train takes no text ('{words[0]}').", "A run is named by --name NAME.")
-    for flag in ("run", "limit", *_WRITING):
+    for flag in ("run", "limit", *_EXECUTING, *_WRITING):
         if flag in flags:
             raise ConfigError(f"--{flag.replace('_', '-')} does not go with --train.", "Leave it out.")
     layers, thing = config_layers(parsed, cell or "", names)
@@ -76,7 +77,8 @@ def _train(
 def _asked(parsed: Parsed, action: str) -> tuple[Any, dict[str, Any]]:
     """The data, and the arguments of the task's method, as flags and settings say."""
     settings = dict(parsed.settings)
-    asked: dict[str, Any] = {key: parsed.flags[key] for key in ("run", "limit", *_WRITING) if key in parsed.flags}
+    known = ("run", "limit", *_EXECUTING, *_WRITING)
+    asked: dict[str, Any] = {key: parsed.flags[key] for key in known if key in parsed.flags}
     for word in ("source", "target"):
         if word in parsed.flags:
             asked[f"{word}_column"] = parsed.flags[word]
@@ -90,6 +92,9 @@ def _asked(parsed: Parsed, action: str) -> tuple[Any, dict[str, Any]]:
         asked[name] = value
     if action == "leaderboard" and set(asked) - {"limit"}:
         raise ConfigError(f"--{min(set(asked) - {'limit'})} does not go with --leaderboard.", "Leave it out.")
+    for flag in _EXECUTING:
+        if flag in asked and action != "evaluate":
+            raise ConfigError(f"--{flag} is for --evaluate.", "Leave it out, or add --evaluate.")
     if not action and "limit" in asked:
         raise ConfigError("--limit is for --evaluate and --errors.", "Leave it out.")
     return data, asked

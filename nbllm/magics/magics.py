@@ -15,9 +15,10 @@ from IPython.display import display
 
 from nbllm.config import resolve
 from nbllm.dashboards.tiers import tier
-from nbllm.errors import RunError
+from nbllm.errors import ConfigError, RunError
 from nbllm.magics.applied import apply
 from nbllm.magics.audits import audit
+from nbllm.magics.coding import complete_cell, explain
 from nbllm.magics.command import help_text
 from nbllm.magics.commands import COMMANDS
 from nbllm.magics.errors import one_line_errors
@@ -231,6 +232,30 @@ class NbllmMagics(Magics):
             return self._trained(done.found, bool(parsed.flags.get("wait")))
         tasks.show(done)
         return self._quiet(done.found)
+
+    @no_var_expand
+    @needs_local_scope
+    @line_cell_magic
+    @one_line_errors
+    def llm_complete(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Any:
+        parsed = self._parse("complete", line, self._names(local_ns))
+        if parsed is None:
+            return None
+        if cell is None:
+            raise ConfigError("There is no code to complete.", "Write %%llm_complete as a cell's first line.")
+        found = complete_cell(parsed, cell)
+        self.shell.set_next_input(found.whole)
+        print(f"Written by a model ({found.probability:.0%} sure of a token), not run: read the next cell first.")
+        return self._quiet(found)
+
+    @no_var_expand
+    @needs_local_scope
+    @line_magic
+    @one_line_errors
+    def llm_explain(self, line: str, local_ns: Mapping[str, Any] | None = None) -> Any:
+        names = self._names(local_ns)
+        parsed = self._parse("explain", line, names)
+        return None if parsed is None else explain(parsed, names)
 
     def _audit(self, command: str, line: str, local_ns: Mapping[str, Any] | None) -> Any:
         """Ask about responsible use, and show what was found."""

@@ -108,6 +108,11 @@ class Task(ABC):
         """What moved the answer, as an Influence; None where that cannot be told."""
         return None
 
+    def rows(self, model: Model) -> tuple[list[Row], list[Row], list[Row]] | None:
+        """Rows by role that were learned from, held out, and for a test, where they are not those of the table that the
+        model learned from; None where they are."""
+        return None
+
     def settings(self, source: str | None) -> Mapping[str, Any]:
         """The preset for a source: a built-in table, or None for data of the user's."""
         return self.own_preset if source is None else self.preset

@@ -27,7 +27,9 @@ def of_model(task: Task, model: Model) -> tuple[list[Row], list[Row], str]:
 
     folder = RunFolder(model.folder)
     roles = role_names(task)
-    if folder.exists():
+    if (own := task.rows(model)) is not None:
+        train, held, test = own
+    elif folder.exists():
         base, cache = places(folder, model.config)
         train, held, test = split_rows(model.config, roles, base, cache)
     else:

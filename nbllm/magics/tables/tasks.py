@@ -30,6 +30,8 @@ TABLE: tuple[Command, ...] = (
             Flag("--source", "NAME", "the column, or the language, to go from"),
             Flag("--target", "NAME", "the column, or the language, to arrive at"),
             Flag("--limit", "N", "rows that are scored at most [1000]", "int"),
+            Flag("--execute", "", "code: also pass@k, by running what the model writes in processes apart", "bool"),
+            Flag("--samples", "N", "code: with --execute, answers to each problem [1]", "int"),
             Flag("--beams", "N", "writing: the width of a beam search", "int"),
             Flag("--max-tokens", "N", "writing: tokens at most", "int"),
             Flag("--temperature", "X", "writing: 0 takes the likeliest token", "float"),

@@ -1,0 +1,145 @@
+"""Going on from many texts at once, and how many bits their true continuations take.
+
+White space at the end of a prompt is taken off and asked for again: a byte-level vocabulary joins a space to the word
+behind it, so that a prompt which ends in one would begin in the middle of a token ("token healing", Lundberg 2023).
+
+B texts of equal length in tokens, T tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from tokenizers import Tokenizer
+from torch import nn
+
+from nbllm.generation.begin import Beginning, device_of
+from nbllm.generation.reader import TextReader
+from nbllm.generation.sampling import Sampler
+from nbllm.models.evaluating import evaluating
+
+Stop = Callable[[str], int | None]
+"""Where a continuation ends, as soon as that can be told of its beginning."""
+
+
+def complete(
+    module: nn.Module, tokenizer: Tokenizer, prompts: Sequence[str], stops: Sequence[Stop], *,
+    context: int, max_tokens: int, temperature: float = 0.0, seed: int | None = None,
+) -> list[tuple[str, float]]:  # fmt: skip
+    """The continuation of each prompt, to where its stop says or to `max_tokens`, and how likely a token of it was
+    (geometric mean). Of a long prompt the end is read, which leaves a quarter of the context to write into."""
+    healed = [_healed(tokenizer, prompt) for prompt in prompts]
+    groups: dict[int, list[int]] = {}
+    ids = [_ids(tokenizer, text)[-max(1, context - min(max_tokens, context // 4)) :] for text, _ in healed]
+    for place, each in enumerate(ids):
+        groups.setdefault(len(each), []).append(place)
+    found: list[tuple[str, float]] = [("", 0.0)] * len(prompts)
+    generator = torch.Generator(device=device_of(module))
+    generator.manual_seed(seed) if seed is not None else generator.seed()
+    for places in groups.values():
+        first_BT = torch.tensor([ids[place] for place in places], device=device_of(module))
+        texts = _write(
+            module, tokenizer, first_BT, [healed[place][1] for place in places], [stops[place] for place in places],
+            context, max_tokens, Sampler(temperature), generator,
+        )  # fmt: skip
+        found = [texts[places.index(i)] if i in places else each for i, each in enumerate(found)]
+    return found
+
+
+def bits(
+    module: nn.Module, tokenizer: Tokenizer, prompts: Sequence[str], completions: Sequence[str], *, context: int
+) -> list[tuple[float, int]]:
+    """-log2 p(completion | prompt) and the bytes of it; white space at the end of the prompt counts as its own."""
+    told = []
+    with evaluating(module), torch.inference_mode():
+        for prompt, completion in zip(prompts, completions, strict=True):
+            text, space = _healed(tokenizer, prompt)
+            size = len((space + completion).encode("utf-8", "replace"))
+            target = tokenizer.encode(space + completion, add_special_tokens=False).ids
+            before = _ids(tokenizer, text)
+            nats = 0.0
+            for start in range(0, len(target), max(1, context // 2)):
+                part = target[start : start + max(1, context // 2)]
+                whole = [*before, *target[:start], *part][-(context + 1) :]
+                tokens_1T = torch.tensor([whole], device=device_of(module))
+                logits_TV = module(tokens_1T[:, :-1])[0, -len(part) :].float()
+                nats += F.cross_entropy(logits_TV, tokens_1T[0, -len(part) :], reduction="sum").item()
+            told.append((nats / math.log(2), size))
+    return told
+
+
+def _write(
+    module: nn.Module, tokenizer: Tokenizer, first_BT: torch.Tensor, spaces: Sequence[str], stops: Sequence[Stop],
+    context: int, max_tokens: int, sampler: Sampler, generator: torch.Generator,
+) -> list[tuple[str, float]]:  # fmt: skip
+    from nbllm.data.tokenizers import end_id
+
+    end = end_id(tokenizer)
+    reader = TextReader(module, context, first_BT.shape[1] + max_tokens)
+    beginning = Beginning(reader, first_BT, tokenizer, end, None)
+    written: list[list[int]] = [[] for _ in spaces]
+    nats = [0.0] * len(spaces)
+    texts: list[str | None] = [None] * len(spaces)
+    due = [space.encode() for space in spaces]
+    with evaluating(module), torch.inference_mode():
+        tokens_BT = first_BT
+        for _ in range(max_tokens):
+            logits_BV = beginning.forbid(reader.read(tokens_BT))
+            logits_BV = _owed(logits_BV, tokenizer, due)
+            tokens_BT = sampler.draw(logits_BV, None, generator).unsqueeze(1)
+            likely_B = logits_BV.float().log_softmax(-1).gather(1, tokens_BT).squeeze(1).tolist()
+            for row, token in enumerate(tokens_BT.squeeze(1).tolist()):
+                if texts[row] is not None:
+                    continue
+                if token != end:
+                    written[row].append(token)
+                    nats[row] -= likely_B[row]
+                text = tokenizer.decode(written[row], skip_special_tokens=False)
+                due[row] = due[row][len(_bytes(tokenizer, token)) :] if due[row] else b""
+                said = text[len(spaces[row]) :]
+                cut = len(said) if token == end else stops[row](said)
+                if cut is not None:
+                    texts[row] = said[:cut]
+            if all(text is not None for text in texts):
+                break
+    found = []
+    for row, ended in enumerate(texts):
+        said = tokenizer.decode(written[row], skip_special_tokens=False)[len(spaces[row]) :] if ended is None else ended
+        found.append((said.rstrip("\ufffd"), math.exp(-nats[row] / max(1, len(written[row])))))
+    return found
+
+
+def _healed(tokenizer: Tokenizer, prompt: str) -> tuple[str, str]:
+    """A prompt without the white space at its end, and that space; as it is where tokens are not made of bytes."""
+    from nbllm.data.tokenizers import is_byte_level
+
+    text = prompt.rstrip(" \t\n") if is_byte_level(tokenizer) else prompt
+    return text, prompt[len(text) :]
+
+
+def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    from nbllm.data.tokenizers import end_id
+
+    return tokenizer.encode(text, add_special_tokens=False).ids or [end_id(tokenizer) or 0]
+
+
+def _owed(logits_BV: torch.Tensor, tokenizer: Tokenizer, due: Sequence[bytes]) -> torch.Tensor:
+    """The logits with all tokens left out that do not go along with the white space that is still due."""
+    if not any(due):
+        return logits_BV
+    logits_BV = logits_BV.clone()
+    for row, space in enumerate(due):
+        if space:
+            known = (_bytes(tokenizer, i) for i in range(tokenizer.get_vocab_size()))
+            fits = [bool(each) and (each.startswith(space) or space.startswith(each)) for each in known]
+            logits_BV[row, : len(fits)][~torch.tensor(fits, device=logits_BV.device)] = -torch.inf
+    return logits_BV
+
+
+def _bytes(tokenizer: Tokenizer, token: int) -> bytes:
+    from nbllm.data.tokenizers import token_bytes
+
+    return token_bytes(tokenizer, token)
