@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nbllm.config import DataConfig
+from nbllm.dashboards.playground import playground
 from nbllm.data.notebook_objects import write_records
 from nbllm.data.preview import Preview
 from nbllm.data.preview import preview as _preview
@@ -51,6 +52,7 @@ __all__ = [
     "learning_curve",
     "learning_curve_layers",
     "load",
+    "playground",
     "preview",
     "prune",
     "repeat_layers",

@@ -195,6 +195,13 @@ def _task(command: Command, parsed: Parsed) -> int:
     return 0
 
 
+def _playground(command: Command, parsed: Parsed) -> int:
+    from nbllm import api
+
+    print(in_terminal(str(api.playground(*parsed.names))))
+    return 0
+
+
 def _predict(command: Command, parsed: Parsed) -> None:
     from nbllm.tasks.files import predict_file
 
@@ -403,6 +410,7 @@ def _in_terminal(command: Command) -> Command:
 Action = Callable[[Command, Parsed], int | None]
 _ACTIONS: dict[str, Action] = {
     "demo": _demo, "lab": _lab, "tour": _tour, "predict": _predict, "task": _task,
+    "playground": _playground,
     "train": _train, "learning_curve": _learning_curve, "compare": _compare,
     **{command.name: _look for command in looking.TABLE},
     **{command.name: _audit for command in auditing.TABLE},

@@ -170,6 +170,7 @@ VIEWS: Registry[Any] = Registry(
     predictions_page="nbllm.dashboards.strip:strip",
     predictions_picture="nbllm.plots.lens:lens_picture",
     lens="nbllm.dashboards.lens:lens",
+    playground="nbllm.dashboards.playground:playground",
     neighbours_page="nbllm.dashboards.meaning:neighbours_page",
     neighbours_text="nbllm.dashboards.meaning:neighbours_text",
     embedding_map="nbllm.plots.embeddings:embedding_map",

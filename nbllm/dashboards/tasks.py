@@ -56,7 +56,7 @@ def text(done: Any) -> str:
     if done.kind == "answer":
         return _answer_text(done)
     if done.kind == "evaluate":
-        return "\n".join([plain(readable(done.found)), *_said(done.found)])
+        return "\n".join([plain(readable(done.found)), *facts(done.found)])
     said = [_wrong(done.found)] if done.kind == "errors" else []
     return "\n".join([*said, plain(readable(done.found.iloc[:_ROWS]))])
 
@@ -127,28 +127,33 @@ def _strip(influence: Any, answer: str) -> str:
         hover = escape(f"{visible(token)}  {share:+.1%}", quote=True)
         shown = escape(token.replace("␣", " ").replace("⏎", "⏎\n"))
         spans.append(f'<bdi title="{hover}" style="background:{shade};border-radius:2px">{shown}</bdi>')
-    between = " " if not any("␣" in token for token in influence.inputs) and _spaced(influence.inputs) else ""
+    between = " " if not any("␣" in token for token in influence.inputs) and spaced(influence.inputs) else ""
     return (
         f'<div style="{_FACE}">{between.join(spans)}</div>'
         f'<div style="opacity:.75;font-size:smaller">blue speaks for {escape(answer[:60])}, orange against it</div>'
     )
 
 
-def _spaced(tokens: list[str]) -> bool:
+def spaced(tokens: list[str]) -> bool:
     """Whether tokens are whole words that lost their spaces; Chinese has none."""
     return sum(len(token) for token in tokens) > 2.2 * len(tokens) and all(
         ord(token[:1] or " ") < 0x2E80 for token in tokens
     )
 
 
-def _scores(frame: pd.DataFrame) -> str:
-    attrs = frame.attrs
+def scored(frame: pd.DataFrame) -> pd.DataFrame:
+    """An evaluation's table as text: value, interval, baselines."""
     shown = readable(frame.drop(columns=["low", "high"]))
     shown.insert(
         1,
         "95 % interval",
         [f"{number(a)} to {number(b)}" if a == a else "" for a, b in zip(frame.low, frame.high, strict=True)],
     )
+    return shown
+
+
+def _scores(frame: pd.DataFrame) -> str:
+    attrs, shown = frame.attrs, scored(frame)
     behind = ""
     if attrs.get("confusion"):
         import pandas as pd
@@ -157,10 +162,10 @@ def _scores(frame: pd.DataFrame) -> str:
         counts = pd.DataFrame(attrs["confusion"], index=pd.Index(names, name="true \\ said"), columns=names)
         matrix = table(readable(counts), "Rows: the true label; columns: what was said")
         behind = f"<details><summary>Confusion matrix</summary>{matrix}</details>" if len(names) <= 20 else ""
-    return table(shown, _said(frame)[0]) + lines(_said(frame)[1:]) + behind
+    return table(shown, facts(frame)[0]) + lines(facts(frame)[1:]) + behind
 
 
-def _said(frame: pd.DataFrame) -> list[str]:
+def facts(frame: pd.DataFrame) -> list[str]:
     """What the figures are of, then what is to be known of them, a line each."""
     attrs = frame.attrs
     of = f" of {attrs['of']:,}" if attrs["of"] != attrs["rows"] else ""

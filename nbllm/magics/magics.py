@@ -257,6 +257,18 @@ class NbllmMagics(Magics):
         parsed = self._parse("explain", line, names)
         return None if parsed is None else explain(parsed, names)
 
+    @no_var_expand
+    @needs_local_scope
+    @line_magic
+    @one_line_errors
+    def llm_playground(self, line: str, local_ns: Mapping[str, Any] | None = None) -> Any:
+        parsed = self._parse("playground", line, self._names(local_ns))
+        if parsed is None:
+            return None
+        from nbllm import api
+
+        return api.playground(*parsed.names)
+
     def _audit(self, command: str, line: str, local_ns: Mapping[str, Any] | None) -> Any:
         """Ask about responsible use, and show what was found."""
         parsed = self._parse(command, line, self._names(local_ns))

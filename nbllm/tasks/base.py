@@ -15,7 +15,7 @@ from nbllm.config import FAMILIES, Layers
 from nbllm.config import asked as merged
 from nbllm.errors import ConfigError, ModelError
 from nbllm.handles.train import call_layers, train_layers
-from nbllm.registry import TABLES
+from nbllm.registry import TABLES, VIEWS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -228,6 +228,10 @@ class Task(ABC):
         from nbllm.tasks.evaluate import errors
 
         return errors(self, data, run, model, limit, settings)
+
+    def playground(self) -> Any:
+        """The dashboard to try it in: a text, what a model or two answer, what moved it, and scores on a file."""
+        return VIEWS.get("playground")(self)
 
     def check(self, model: Model) -> None:
         """ModelError, one line, for a model that cannot do the task."""

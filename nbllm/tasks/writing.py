@@ -30,7 +30,7 @@ class Answers(Task):
         found = model.answer([self.source(row) for row in rows], **settings)
         return [
             {
-                self.answered: str(each),
+                self.answered: each,  # a text that knows its tokens
                 "probability": float(np.exp(np.log(np.maximum(each.probabilities or [0.0], 1e-9)).mean())),
             }
             for each in found

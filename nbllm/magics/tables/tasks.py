@@ -48,4 +48,10 @@ TABLE: tuple[Command, ...] = (
         cell="the text to ask about; with --train settings in YAML",
         notes="Without --train, --model names a model to ask: a run, a folder or hf:NAME; --data a table to answer.",
     ),
+    Command(
+        "playground",
+        "[TASK]",
+        "Try the tasks in one dashboard: a text, a model or two, what moved the answer, scores on a file.",
+        ("%llm_playground", "%llm_playground translate"),
+    ),
 )
