@@ -99,7 +99,7 @@ def test_a_score_is_of_the_next_token_alone(models: dict[str, nbllm.Model]) -> N
         ("next", lambda m: m.classify("a"), "gives no labels"),
         ("next", lambda m: m.fill("a <mask>"), "fills in nothing"),
         ("next", lambda m: m.interpolate("a", "b"), "no latent space"),
-        ("next", lambda m: m.attention("a", target="b"), "looks at no source"),
+        ("next", lambda m: m.attention("a", target="b"), "reads no target"),
         ("latent", lambda m: m.interpolate("a", "b", steps=1), "steps is 1"),
     ],
 )

@@ -76,7 +76,7 @@ def test_the_page_needs_nothing_else_and_runs_no_token(tmp_path: Path) -> None:
         "what turns text around is written out"
     )
     assert page.count("<script") == page.count("</script>") == 3
-    large = AttentionMaps(np.zeros((12, 12, 400, 400), np.float16), ["a"] * 400)
+    large = AttentionMaps(np.zeros((12, 12, 600, 600), np.float16), ["a"] * 600)
     with pytest.raises(ModelError, match="layer=0"):
         large.save(tmp_path / "large.html")
     assert large.save(tmp_path / "large.html", layer=0, head=3).is_file()
