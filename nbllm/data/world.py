@@ -5,14 +5,14 @@ qa-one   where somebody is: one supporting fact, the last of the moves
 qa-two   where a thing is: who has it, and where that one is
 qa       both, and three supporting facts, yes and no, counting, negation
 
-In each some questions have no answer in the text, and are answered so. Held out are pairs of person and place: no
-training text puts the two together, and every question of the test is about such a pair.
+In each some questions have no answer in the text, and are answered so. Training rows also ask where everybody and
+everything is: an answer of many words teaches in one row what it is to look a name up. Held out are pairs of person
+and place: no training text puts the two together, and every question of the test is about such a pair.
 """
 
 from __future__ import annotations
 
 import random
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,9 +20,9 @@ from functools import partial
 VERSION = 1  # raised when a table here changes, so that examples kept of the old one are not used
 ROWS = 20_000
 SEED = 2026
-VALIDATION, TEST = 8, 16  # of 100 pairs of person and place
+VALIDATION, TEST = 8, 16  # of 100 rows
 UNSAID = 0.1  # of the rows: the text holds no answer
-KINDS = ("one", "two", "three", "yes", "left", "people", "things")
+KINDS = ("one", "two", "step", "three", "yes", "left", "people", "things")
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,10 @@ class Language:
     put: Sequence[str]
     where: str
     where_thing: str
+    who_has: str
+    everybody: str
+    everything: str
+    comma: str
     inside: str
     how_many_people: str
     how_many_things: str
@@ -50,11 +54,9 @@ class Language:
 
 
 ENGLISH = Language(
-    people=("Anna", "Omar", "Mei", "Pavel", "Lucia", "Tom", "Aisha", "Jonas", "Ines", "Kofi", "Nora", "Luis"),
-    places=(
-        "kitchen", "garden", "office", "hallway", "bedroom", "cellar", "garage", "library", "attic", "pantry",
-    ),
-    things=("apple", "book", "key", "lamp", "ball", "cup", "letter", "hammer"),
+    people=("Anna", "Omar", "Mei", "Pavel", "Lucia", "Tom", "Aisha", "Jonas"),
+    places=("kitchen", "garden", "office", "hallway", "bedroom", "cellar", "garage", "library"),
+    things=("apple", "book", "key", "lamp", "ball", "cup"),
     boxes=("box", "bag", "basket", "suitcase"),
     went=("{p} went to the {x}.", "{p} walked to the {x}.", "{p} is in the {x}.", "{p} moved to the {x}."),
     left=("{p} left the {x}.", "{p} is no longer in the {x}.", "{p} is not in the {x}."),
@@ -62,6 +64,10 @@ ENGLISH = Language(
     put=("The {t} is in the {b}.", "Somebody put the {t} in the {b}."),
     where="Where is {p}?",
     where_thing="Where is the {t}?",
+    who_has="Who has the {t}?",
+    everybody="Where is everybody?",
+    everything="Where is everything?",
+    comma=", ",
     inside="Is {p} in the {x}?",
     how_many_people="How many people are in the {x}?",
     how_many_things="How many things does {p} have?",
@@ -73,9 +79,9 @@ ENGLISH = Language(
 )  # fmt: skip
 
 CHINESE = Language(
-    people=("小明", "小红", "小华", "李雷", "王芳", "张伟", "刘洋", "陈静", "赵强", "孙丽", "周杰", "吴敏"),
-    places=("厨房", "花园", "办公室", "走廊", "卧室", "地下室", "车库", "图书馆", "阁楼", "餐厅"),
-    things=("苹果", "书", "钥匙", "台灯", "皮球", "杯子", "信", "锤子"),
+    people=("小明", "小红", "小华", "李雷", "王芳", "张伟", "刘洋", "陈静"),
+    places=("厨房", "花园", "办公室", "走廊", "卧室", "地下室", "车库", "图书馆"),
+    things=("苹果", "书", "钥匙", "台灯", "皮球", "杯子"),
     boxes=("盒子", "书包", "篮子", "箱子"),
     went=("{p}去了{x}。", "{p}走到{x}。", "{p}在{x}。", "{p}来到{x}。"),
     left=("{p}离开了{x}。", "{p}已经不在{x}。", "{p}不在{x}。"),
@@ -83,6 +89,10 @@ CHINESE = Language(
     put=("{t}在{b}里。", "有人把{t}放进{b}。"),
     where="{p}在哪里？",
     where_thing="{t}在哪里？",
+    who_has="谁有{t}？",
+    everybody="大家在哪里？",
+    everything="东西在哪里？",
+    comma="，",
     inside="{p}在{x}吗？",
     how_many_people="{x}里有几个人？",
     how_many_things="{p}有几样东西？",
@@ -137,42 +147,43 @@ class World:
 
 def one() -> Iterator[dict[str, str]]:
     """`context`, `question`, `answer` and `split`: one supporting fact."""
-    return _rows(ENGLISH, ("one",))
+    return _rows(ENGLISH, ("one",), ("one", "everybody"))
 
 
 def two() -> Iterator[dict[str, str]]:
-    """Two supporting facts."""
-    return _rows(ENGLISH, ("two",))
+    """Two supporting facts; training rows also ask for one step of the two."""
+    return _rows(ENGLISH, ("two",), ("two", "two", "step", "everybody", "everything"))
 
 
 def every() -> Iterator[dict[str, str]]:
     """All kinds of questions."""
-    return _rows(ENGLISH, KINDS)
+    return _rows(ENGLISH, KINDS, (*KINDS, "everybody", "everybody", "everything", "everything"))
 
 
 def zh_one() -> Iterator[dict[str, str]]:
     """One supporting fact, in Chinese."""
-    return _rows(CHINESE, ("one",))
+    return _rows(CHINESE, ("one",), ("one", "everybody"))
 
 
 def zh_every() -> Iterator[dict[str, str]]:
     """All kinds, in Chinese."""
-    return _rows(CHINESE, KINDS)
+    return _rows(CHINESE, KINDS, (*KINDS, "everybody", "everybody", "everything", "everything"))
 
 
-def _rows(language: Language, kinds: Sequence[str]) -> Iterator[dict[str, str]]:
-    """Rows of each side in their shares, no text twice."""
+def _rows(language: Language, kinds: Sequence[str], taught: Sequence[str] = ()) -> Iterator[dict[str, str]]:
+    """Rows of each side in their shares, no text twice; `taught` are the kinds of the training's, where others."""
     draw = random.Random(SEED)
     pairs: dict[str, list[tuple[str, str]]] = {"train": [], "validation": [], "test": []}
     for number, person in enumerate(language.people):
         for index, place in enumerate(language.places):
-            pairs[_side(f"{number}|{index}")].append((person, place))
+            pairs[_side(number, index, len(language.places))].append((person, place))
     seen: set[str] = set()
     while len(seen) < ROWS:
         chance = 100 * draw.random()
         side = "test" if chance < TEST else "validation" if chance < TEST + VALIDATION else "train"
         world = World(language, draw)
-        question, answer = _asked(world, draw.choice(kinds), draw.choice(pairs[side]), pairs["train"])
+        kind = draw.choice(taught or kinds) if side == "train" else draw.choice(kinds)
+        question, answer = _asked(world, kind, draw.choice(pairs[side]), pairs["train"])
         context = language.space.join(world.told)
         if context + question not in seen:
             seen.add(context + question)
@@ -186,8 +197,8 @@ def _asked(world: World, kind: str, pair: tuple[str, str], known: Sequence[tuple
     person, place = pair
     others = draw.sample([each for each in language.people if each != person], 2)
     moves = [_elsewhere(draw, known, who, place) for who in draw.choices((person, *others), k=4)]
-    last = draw.randint(2, len(moves))
-    moves = [*moves[:last], pair, *(move for move in moves[last:] if move[0] != person)][draw.randint(0, 2) :]
+    last = draw.randint(0, len(moves))
+    moves = [*moves[:last], pair, *(move for move in moves[last:] if move[0] != person)][draw.randint(0, last) :]
     steps: list[Callable[[], None]] = [partial(world.go, *move) for move in moves]
 
     def among(*more: Callable[[], None]) -> None:
@@ -203,7 +214,7 @@ def _asked(world: World, kind: str, pair: tuple[str, str], known: Sequence[tuple
     thing, second, third = draw.sample(language.things, 3)
     box = draw.choice(language.boxes)
     unsaid = draw.random() < UNSAID
-    if kind == "two":
+    if kind in ("two", "step", "everything"):
         among(partial(world.take, draw.choice(others), second))
         if not unsaid:
             among(partial(world.take, person, thing))
@@ -223,7 +234,18 @@ def _asked(world: World, kind: str, pair: tuple[str, str], known: Sequence[tuple
                 steps.append(partial(world.go, each, place))
     for step in steps:
         step()
-    if kind == "one":
+    if kind == "everybody":
+        found = [language.space.join(each) for each in world.at.items() if each[1]]  # type: ignore[arg-type]
+        return language.everybody, language.comma.join(found)
+    if kind == "everything":
+        found = [
+            language.space.join((each, who, world.place_of(each) or language.unsaid))
+            for each, who in world.holder.items()
+        ]
+        return language.everything, language.comma.join(found)
+    if kind == "step" and draw.random() < 0.5:
+        return language.who_has.format(t=thing), world.holder.get(thing) or language.unsaid
+    if kind in ("one", "step"):
         who = draw.choice([each for each in language.people if each not in world.at]) if unsaid else person
         return language.where.format(p=who), world.at.get(who) or language.unsaid
     if kind in ("two", "three"):
@@ -246,7 +268,7 @@ def _elsewhere(draw: random.Random, known: Sequence[tuple[str, str]], person: st
     return draw.choice([each for each in known if each[0] == person and each[1] != place])
 
 
-def _side(combination: str) -> str:
-    """The side of a combination, always the same one."""
-    place = zlib.crc32(combination.encode()) % 100
-    return "test" if place < TEST else "validation" if place < TEST + VALIDATION else "train"
+def _side(person: int, place: int, places: int) -> str:
+    """The side of a pair by their numbers: each person has one place of the test, and each place one person."""
+    apart = (place - person) % places
+    return "test" if apart == 0 else "validation" if apart == places // 2 else "train"

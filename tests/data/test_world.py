@@ -29,21 +29,31 @@ def test_one_fact_answers_where_somebody_is() -> None:
     rows = list(world.one())
     assert len(rows) == world.ROWS == len({row["context"] + row["question"] for row in rows})
     for row in rows:
-        person = row["question"].removeprefix("Where is ").rstrip("?")
-        assert dict(moves(row["context"])).get(person, "unknown") == row["answer"]
-    counts = Counter(row["answer"] for row in rows)
-    assert 0.05 < counts["unknown"] / len(rows) < 0.15
-    assert len(counts) == 11
+        person, at = row["question"].removeprefix("Where is ").rstrip("?"), dict(moves(row["context"]))
+        if person == "everybody":
+            assert row["split"] == "train", "only one fact is asked for in the test"
+            assert row["answer"] == ", ".join(" ".join(each) for each in at.items())
+        else:
+            assert at.get(person, "unknown") == row["answer"]
+    counts = Counter(row["answer"] for row in rows if row["split"] == "test")
+    assert 0.05 < counts["unknown"] / counts.total() < 0.15
+    assert len(counts) == 9
 
 
 def test_two_facts_answer_where_a_thing_is() -> None:
-    alone = 0
+    alone = asked = 0
     for row in world.two():
-        thing = row["question"].removeprefix("Where is the ").rstrip("?")
+        asked_for, thing = row["question"].rstrip("?").split(" the ") if " the " in row["question"] else ("", "")
         holders = dict(found.groups()[::-1] for each in sentences(row["context"]) if (found := TOOK.match(each)))
-        assert dict(moves(row["context"])).get(holders.get(thing, ""), "unknown") == row["answer"]
-        alone += moves(row["context"])[-1][1] == row["answer"]
-    assert alone / world.ROWS < 0.6, "the last place that is named does not give the answer away"
+        if asked_for == "Where is":
+            assert dict(moves(row["context"])).get(holders.get(thing, ""), "unknown") == row["answer"]
+            alone += moves(row["context"])[-1][1] == row["answer"]
+            asked += 1
+        else:
+            assert row["split"] == "train", "a step of the two is asked for in training alone"
+            assert asked_for != "Who has" or holders.get(thing, "unknown") == row["answer"]
+    assert asked > world.ROWS / 4
+    assert alone / asked < 0.6, "the last place that is named does not give the answer away"
 
 
 def test_no_training_text_puts_a_held_out_pair_together() -> None:
@@ -54,7 +64,7 @@ def test_no_training_text_puts_a_held_out_pair_together() -> None:
             pairs[row["split"]].update(moves(row["context"]))
         if row["split"] == "test" and row["answer"] != "unknown":
             asked.add((row["question"].removeprefix("Where is ").rstrip("?"), row["answer"]))
-    assert len(asked) > 10
+    assert len(asked) > 4
     assert not asked & pairs["train"]
     assert {person for person, _ in asked} <= {person for person, _ in pairs["train"]}
 
@@ -82,6 +92,8 @@ def test_all_kinds_are_there_and_counts_are_right() -> None:
 
 def test_the_chinese_world_is_the_same_world() -> None:
     for row in world.zh_one():
+        if row["question"] == "大家在哪里？":
+            continue
         person = row["question"].removesuffix("在哪里？")
         told = re.findall(f"{person}(?:去了|走到|在|来到)(.+?)。", row["context"])
         assert (told[-1] if told else "不知道") == row["answer"]
