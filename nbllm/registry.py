@@ -149,9 +149,9 @@ TASKS: Registry[Any] = Registry(
     summarize="nbllm.tasks.summarize:Summarize",
     code="nbllm.tasks.code:Code",
     explain="nbllm.tasks.code:Explain",
-    qa="nbllm.tasks.qa:QuestionAnswering",
     generate="nbllm.tasks.generate:Generate",
     chat="nbllm.tasks.chat:Chat",
+    qa="nbllm.tasks.qa:QuestionAnswering",
 )
 VIEWS: Registry[Any] = Registry(
     "view",

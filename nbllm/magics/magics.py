@@ -235,6 +235,18 @@ class NbllmMagics(Magics):
 
     @no_var_expand
     @needs_local_scope
+    @line_magic
+    @one_line_errors
+    def llm_playground(self, line: str, local_ns: Mapping[str, Any] | None = None) -> Any:
+        parsed = self._parse("playground", line, self._names(local_ns))
+        if parsed is None:
+            return None
+        from nbllm import api
+
+        return api.playground(*parsed.names)
+
+    @no_var_expand
+    @needs_local_scope
     @line_cell_magic
     @one_line_errors
     def llm_complete(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Any:
@@ -256,18 +268,6 @@ class NbllmMagics(Magics):
         names = self._names(local_ns)
         parsed = self._parse("explain", line, names)
         return None if parsed is None else explain(parsed, names)
-
-    @no_var_expand
-    @needs_local_scope
-    @line_magic
-    @one_line_errors
-    def llm_playground(self, line: str, local_ns: Mapping[str, Any] | None = None) -> Any:
-        parsed = self._parse("playground", line, self._names(local_ns))
-        if parsed is None:
-            return None
-        from nbllm import api
-
-        return api.playground(*parsed.names)
 
     def _audit(self, command: str, line: str, local_ns: Mapping[str, Any] | None) -> Any:
         """Ask about responsible use, and show what was found."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 COMMONEST, OVERLAP = "most frequent", "word overlap"
 _NETWORK: Mapping[str, Any] = {
     "data.source_column": "context+question", "model.kind": "seq2seq",
-    "model.encoder": "gru+attention", "model.decoder": "2*attention",  # a GRU binds the words of a sentence soonest
+    "model.encoder": "gru+attention", "model.decoder": "2*attention",
 }  # fmt: skip
 
 
