@@ -1,6 +1,6 @@
 """The magics of nbllm: `%load_ext nbllm` brings them, `%unload_ext nbllm` takes them away.
 
-commands    what each magic takes: the one table that parsing, help and completion read
+command     what a command takes; tables/ the commands, a file a subject; commands all of them
 parse       a line to names, flags and settings
 expand      {{name}}: notebook variables in lines and bodies
 settings    %config NbLLM
@@ -11,7 +11,7 @@ streaming   generation handed over as it is written
 live_text   text that grows in a cell
 preview     the look of %llm_data
 errors      one line in place of a traceback
-magics      the magics: parse, call the facade, show
+base        what all magics share; runs and models the magics of runs and of models
 extension   loading and unloading
 """
 

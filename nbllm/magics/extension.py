@@ -14,11 +14,13 @@ from traitlets import TraitError
 
 from nbllm.errors import NbllmError
 from nbllm.magics.complete import offer
-from nbllm.magics.magics import NbllmMagics
+from nbllm.magics.models import ModelMagics
+from nbllm.magics.runs import RunMagics
 from nbllm.magics.settings import NbLLM
 
 _CELL = re.compile(r"\s*%%(llm_\w+)(.*)", re.DOTALL)
 _MATCHER = "nbllm"
+_CLASSES = (RunMagics.documented(), ModelMagics.documented())
 
 
 def load(shell: InteractiveShell) -> None:
@@ -26,8 +28,7 @@ def load(shell: InteractiveShell) -> None:
     unload(shell)
     settings = _settings(shell)
     shell.configurables.append(settings)  # type: ignore[arg-type]  # IPython's annotation is too narrow
-    magics = NbllmMagics(shell)
-    shell.register_magics(magics)
+    shell.register_magics(*(each(shell) for each in _CLASSES))
     shell.input_transformers_cleanup.insert(0, empty_body_to_line)
     shell.Completer.custom_matchers.append(_matcher(shell.user_ns))
     if settings.standby:
@@ -63,7 +64,7 @@ def _settings(shell: InteractiveShell) -> NbLLM:
 def unload(shell: InteractiveShell) -> None:
     """Undo `load`; running runs go on."""
     manager = shell.magics_manager
-    if manager.registry.pop(NbllmMagics.__name__, None) is None:
+    if [manager.registry.pop(each.__name__, None) for each in _CLASSES] == [None] * len(_CLASSES):
         return
     for table in (manager.magics["line"], manager.magics["cell"]):
         for name in [name for name in table if name.startswith("llm_")]:

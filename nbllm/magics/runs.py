@@ -1,37 +1,29 @@
-"""The magics: each parses its line, makes one call to the facade, and shows what comes back.
+"""The magics of runs: training, writing, comparing, controlling.
 
 `import nbllm` and this module are quick; torch, pandas and plotly are imported by the calls that need them.
 """
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Mapping
 from typing import Any
 
-from IPython.core.interactiveshell import InteractiveShell
-from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
+from IPython.core.magic import line_cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
 from IPython.display import display
 
 from nbllm.config import resolve
 from nbllm.dashboards.tiers import tier
-from nbllm.errors import ConfigError, RunError
-from nbllm.magics.applied import apply
-from nbllm.magics.audits import audit
-from nbllm.magics.coding import complete_cell, explain
-from nbllm.magics.command import help_text
+from nbllm.magics.base import Base
 from nbllm.magics.commands import COMMANDS
 from nbllm.magics.errors import one_line_errors
 from nbllm.magics.layers import config_layers
 from nbllm.magics.live_line import LiveLine
 from nbllm.magics.live_text import LiveText, Texts
-from nbllm.magics.parse import Parsed, parse
 from nbllm.magics.preview import PreviewView
 from nbllm.magics.requests import (
     ask,
     carry_out,
     cost,
-    look,
     preview_arguments,
     report,
     run_and_prompt,
@@ -41,35 +33,11 @@ from nbllm.magics.requests import (
     suggest_arguments,
 )
 from nbllm.magics.streaming import stream_generation
-from nbllm.runners import quota
-
-
-def _looks(command: str) -> Any:
-    """The magic of a command that asks a model about a text, and shows what it says."""
-
-    def magic(self: NbllmMagics, line: str, cell: str | None = None, local_ns: Any = None) -> Any:
-        return self._look(command, line, cell, local_ns)
-
-    magic.__name__ = f"llm_{command}"  # IPython goes by it
-    kind = line_cell_magic if COMMANDS[command].cell else line_magic
-    return no_var_expand(needs_local_scope(kind(one_line_errors(magic))))
-
-
-def _audits(command: str) -> Any:
-    """The magic of a command of responsible use, which shows what it found."""
-
-    def magic(self: NbllmMagics, line: str, local_ns: Any = None) -> Any:
-        return self._audit(command, line, local_ns)
-
-    magic.__name__ = f"llm_{command}"  # IPython goes by it
-    return no_var_expand(needs_local_scope(line_magic(one_line_errors(magic))))
 
 
 @magics_class
-class NbllmMagics(Magics):
-    """%llm_train, %llm_generate and their kin. Their docstrings come from the table of commands."""
-
-    shell: InteractiveShell
+class RunMagics(Base):
+    """%llm_train, %llm_generate and their kin: what makes runs, and what is done with them."""
 
     @no_var_expand
     @needs_local_scope
@@ -193,113 +161,6 @@ class NbllmMagics(Magics):
     def llm_report(self, line: str, local_ns: Mapping[str, Any] | None = None) -> Any:
         parsed = self._parse("report", line, self._names(local_ns))
         return None if parsed is None else report(parsed)
-
-    llm_attention = _looks("attention")
-    llm_predictions = _looks("predictions")
-    llm_influence = _looks("influence")
-    llm_gates = _looks("gates")
-    llm_units = _looks("units")
-    llm_filters = _looks("filters")
-    llm_latent_map = _looks("latent_map")
-    llm_lens = _looks("lens")
-    llm_tokens = _looks("tokens")
-    llm_embeddings = _looks("embeddings")
-    llm_similarity = _looks("similarity")
-
-    llm_bias = _audits("bias")
-    llm_toxicity = _audits("toxicity")
-    llm_robustness = _audits("robustness")
-    llm_balance = _audits("balance")
-    llm_memorization = _audits("memorization")
-    llm_exposure = _audits("exposure")
-    llm_membership = _audits("membership")
-    llm_scan = _audits("scan")
-
-    @no_var_expand
-    @needs_local_scope
-    @line_cell_magic
-    @one_line_errors
-    def llm_task(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Any:
-        names = self._names(local_ns)
-        parsed = self._parse("task", line, names)
-        if parsed is None:
-            return None
-        from nbllm.dashboards import tasks
-
-        with LiveLine(self.shell, str(parsed.names[0])) as line_shown:
-            done = apply(parsed, cell, names, f"%llm_task {line}".strip(), line_shown.say)
-        if done.kind == "train":
-            return self._trained(done.found, bool(parsed.flags.get("wait")))
-        tasks.show(done)
-        return self._quiet(done.found)
-
-    @no_var_expand
-    @needs_local_scope
-    @line_magic
-    @one_line_errors
-    def llm_playground(self, line: str, local_ns: Mapping[str, Any] | None = None) -> Any:
-        parsed = self._parse("playground", line, self._names(local_ns))
-        if parsed is None:
-            return None
-        from nbllm import api
-
-        return api.playground(*parsed.names)
-
-    @no_var_expand
-    @needs_local_scope
-    @line_cell_magic
-    @one_line_errors
-    def llm_complete(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Any:
-        parsed = self._parse("complete", line, self._names(local_ns))
-        if parsed is None:
-            return None
-        if cell is None:
-            raise ConfigError("There is no code to complete.", "Write %%llm_complete as a cell's first line.")
-        found = complete_cell(parsed, cell)
-        self.shell.set_next_input(found.whole)
-        print(f"Written by a model ({found.probability:.0%} sure of a token), not run: read the next cell first.")
-        return self._quiet(found)
-
-    @no_var_expand
-    @needs_local_scope
-    @line_magic
-    @one_line_errors
-    def llm_explain(self, line: str, local_ns: Mapping[str, Any] | None = None) -> Any:
-        names = self._names(local_ns)
-        parsed = self._parse("explain", line, names)
-        return None if parsed is None else explain(parsed, names)
-
-    def _audit(self, command: str, line: str, local_ns: Mapping[str, Any] | None) -> Any:
-        """Ask about responsible use, and show what was found."""
-        parsed = self._parse(command, line, self._names(local_ns))
-        if parsed is None:
-            return None
-        found = audit(COMMANDS[command], parsed)
-        display(found)
-        return self._quiet(found)
-
-    def _look(self, command: str, line: str, cell: str | None, local_ns: Mapping[str, Any] | None) -> Any:
-        """Ask a model about a text, and show what it says."""
-        names = self._names(local_ns)
-        parsed = self._parse(command, line, names)
-        if parsed is None:
-            return None
-        found = look(COMMANDS[command], parsed, cell, names)
-        from nbllm.dashboards.looking import show
-
-        show(found)
-        return self._quiet(found)
-
-    def _trained(self, run: Any, wait: bool) -> Any:
-        """Show a run that was begun, and wait for it where that was asked."""
-        display(run.dashboard())
-        if nearly_full := quota.note():
-            print(nearly_full)
-        if wait:
-            run.wait()
-        if (state := run.state) in ("failed", "lost"):
-            raise RunError(f"Run '{run.name}' {'failed' if state == 'failed' else 'is lost'}: {run.error}")
-        return self._quiet(run)
 
     def _series(self, series: Any, flags: Mapping[str, Any]) -> Any:
         """Show runs that belong together, and wait for them where that was asked."""
@@ -444,35 +305,8 @@ class NbllmMagics(Magics):
 
         return api.doctor()
 
-    def _names(self, local_ns: Mapping[str, Any] | None) -> Mapping[str, Any]:
-        """The variables that {{name}} may mean: a function's own before the notebook's."""
-        return ChainMap(dict(local_ns or {}), self.shell.user_ns)
-
-    def _parse(self, command: str, line: str, names: Mapping[str, Any]) -> Parsed | None:
-        """The parsed line; None where it asked for help, which is printed."""
-        parsed = parse(COMMANDS[command], line, names)
-        if parsed.help:
-            print(help_text(COMMANDS[command]), end="")
-            return None
-        return parsed
-
     def _command(self, command: str, line: str, local_ns: Mapping[str, Any] | None) -> None:
         """Ask a run for something, and say so."""
         parsed = self._parse(command, line, self._names(local_ns))
         if parsed is not None:
             print(ask(COMMANDS[command], parsed))
-
-    def _quiet(self, thing: Any) -> Any:
-        """The same thing, not shown again by the cell that has shown it; afterwards it shows itself as ever."""
-
-        def speak_again(*_: Any) -> None:
-            self.shell.events.unregister("post_run_cell", speak_again)
-            vars(thing).pop("_ipython_display_", None)
-
-        vars(thing)["_ipython_display_"] = lambda: None
-        self.shell.events.register("post_run_cell", speak_again)
-        return thing
-
-
-for _name, _command in COMMANDS.items():
-    getattr(NbllmMagics, f"llm_{_name}").__doc__ = help_text(_command)
