@@ -64,7 +64,9 @@ def test_hostile_tokens_are_shown_and_do_nothing(tmp_path: Path, monkeypatch: py
             strip = page.locator(".nbllm-strip").inner_text()
             for token in ("<script>window.hacked=2</script>", "שלום", "天气", "⟨U+0007⟩", "&lt;b&gt;"):
                 assert token in strip
-            box = page.locator(".js-plotly-plot .heatmaplayer").first.bounding_box()
+            drawn = page.locator(".js-plotly-plot .heatmaplayer").first
+            drawn.scroll_into_view_if_needed()  # the tables that were opened are long
+            box = drawn.bounding_box()
             assert box is not None
             page.mouse.move(box["x"] + 30, box["y"] + 12)
             until(lambda: page.locator(".hoverlayer .hovertext").count() > 0, "the hover text")
