@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from nbllm.objectives.base import Objective
 
 
-class Opened:
+class Opened(ABC):
     """A module that was opened, with what it needs to read a text. The base of what a Model can be asked."""
 
     module: torch.nn.Module
@@ -39,12 +40,12 @@ class Opened:
         if self.module is None:
             raise ModelError("The model was closed.", "Load it again: nbllm.load(NAME)")
 
+    @abstractmethod
     def _usual(self) -> dict[str, Any]:
         """What generation is told where the caller says nothing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _check(self, settings: Mapping[str, Any], function: Any) -> None:
         """ModelError for a setting that the function does not take."""
-        raise NotImplementedError
 
     _threads = staticmethod(shared_threads)
