@@ -18,8 +18,8 @@ import psutil
 import pytest
 
 import nbllm
-from nbllm import cli
-from nbllm.cli import main
+from nbllm.cli import main, tour
+from nbllm.cli import table as terminal
 from nbllm.errors import RunError
 from nbllm.magics.commands import COMMANDS
 from nbllm.magics.tables import coding
@@ -47,7 +47,7 @@ def test_overview_names_every_command(capsys):
     assert nbllm.__version__ in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", cli._COMMANDS)
+@pytest.mark.parametrize("name", terminal.COMMANDS)
 def test_help_speaks_of_the_terminal(name, capsys):
     assert main([name, "--help"]) == 0
     shown = capsys.readouterr().out
@@ -182,10 +182,18 @@ def test_a_failing_notebook_is_an_error_and_leaves_its_page(tmp_path):
 def test_tour_copies_and_keeps_what_is_there(tmp_path, capsys):
     folder = tmp_path / "lessons"
     assert main(["tour", str(folder)]) == 0
-    assert (folder / "quickstart.ipynb").is_file()
-    (folder / "quickstart.ipynb").write_text("mine")
+    ours = {f.name for f in tour.notebooks().glob("*.ipynb")}
+    assert ours == {f.name for f in folder.glob("*.ipynb")}
+    assert f"files to {folder}" in capsys.readouterr().out
+    (folder / tour.FIRST).write_text("mine")
     assert main(["tour", str(folder)]) == 0
-    assert (folder / "quickstart.ipynb").read_text() == "mine"
+    said = capsys.readouterr().out
+    assert f"are in {folder} already." in said
+    assert f"Left as they are, for they differ: {tour.FIRST}." in said
+    assert (folder / tour.FIRST).read_text() == "mine"
+    (tmp_path / "file").write_text("x")
+    assert main(["tour", str(tmp_path / "file")]) == 1
+    assert "file is a file." in capsys.readouterr().err
 
 
 def test_lab_serves_the_folder(tmp_path):
