@@ -11,6 +11,7 @@ import pytest
 from nbformat import NotebookNode
 from PIL import Image
 
+from nbllm.cli import tour
 from tests import kernel
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
@@ -27,8 +28,8 @@ def executed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         return kernel.execute(nbformat.read(request.param, as_version=4), folder)
 
 
-def test_there_is_a_quickstart() -> None:
-    assert "quickstart" in [file.stem for file in NOTEBOOKS]
+def test_the_tour_begins_with_a_first_model() -> None:
+    assert NOTEBOOKS[0].stem == tour.FIRST.removesuffix(".ipynb")
 
 
 def test_every_cell_ran(executed: NotebookNode) -> None:
@@ -62,11 +63,11 @@ def test_it_keeps_a_table(executed: NotebookNode) -> None:
     assert any("<table" in shown and "loss" in shown for shown in kernel.data(executed, "text/html"))
 
 
-# The quickstart, which `nbllm demo` leaves as a page: the run's curve at its end, a sample, and the attention.
+# The first notebook, which `nbllm demo` leaves as a page: the run's curve at its end, a sample, and the attention.
 
 
 @pytest.fixture
-def quickstart(executed: NotebookNode) -> NotebookNode:
+def first(executed: NotebookNode) -> NotebookNode:
     if not any(cell.source.startswith("%%llm_train first") for cell in executed.cells):
         pytest.skip("another notebook")
     return executed
@@ -79,22 +80,22 @@ def cell_with(notebook: NotebookNode, words: str) -> NotebookNode:
     return nbformat.v4.new_notebook(cells=found)
 
 
-def test_quickstart_keeps_the_curve_of_the_finished_run(quickstart: NotebookNode) -> None:
+def test_first_keeps_the_curve_of_the_finished_run(first: NotebookNode) -> None:
     """The display under the training cell is updated by its id, the last time when the run has ended."""
-    cell = cell_with(quickstart, "%%llm_train first")
+    cell = cell_with(first, "%%llm_train first")
     assert f"step {kernel.QUICK_STEPS}" in kernel.text(cell)
     assert kernel.data(cell, "image/png")
 
 
-def test_quickstart_goes_on_at_once_and_waits_where_it_says_so(quickstart: NotebookNode) -> None:
-    assert "2 + 2 = 4" in kernel.text(cell_with(quickstart, "2 + 2"))
-    assert f"finished, after {kernel.QUICK_STEPS} steps" in kernel.text(cell_with(quickstart, "run.wait()"))
+def test_first_goes_on_at_once_and_waits_where_it_says_so(first: NotebookNode) -> None:
+    assert "2 + 2 = 4" in kernel.text(cell_with(first, "2 + 2"))
+    assert f"finished, after {kernel.QUICK_STEPS} steps" in kernel.text(cell_with(first, "run.wait()"))
 
 
-def test_quickstart_writes_text(quickstart: NotebookNode) -> None:
-    assert len(kernel.text(cell_with(quickstart, "%llm_generate"))) > 100
+def test_first_writes_text(first: NotebookNode) -> None:
+    assert len(kernel.text(cell_with(first, "%llm_generate"))) > 100
 
 
-def test_quickstart_shows_attention(quickstart: NotebookNode) -> None:
+def test_first_shows_attention(first: NotebookNode) -> None:
     """As a picture: a page made from the notebook has no script to draw a Plotly figure."""
-    assert kernel.data(cell_with(quickstart, ".attention("), "image/png")
+    assert kernel.data(cell_with(first, ".attention("), "image/png")

@@ -154,7 +154,7 @@ def test_wheel_carries_code_widgets_and_notebooks(wheel: zipfile.ZipFile) -> Non
     code = {f.relative_to(ROOT).as_posix() for f in PACKAGE.rglob("*.py")}
     widgets = {f"nbllm/_widgets/{f.relative_to(ROOT / 'widgets').as_posix()}" for f in files_in("widgets")}
     notebooks = {f"nbllm/_notebooks/{f.relative_to(ROOT / 'notebooks').as_posix()}" for f in files_in("notebooks")}
-    assert "nbllm/_notebooks/quickstart.ipynb" in notebooks
+    assert "nbllm/_notebooks/01-first-model.ipynb" in notebooks
     assert any(name.endswith(".js") for name in widgets)
     assert code | widgets | notebooks <= names
     assert not [name for name in names if name.startswith("tests/") or "__pycache__" in name]

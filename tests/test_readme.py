@@ -1,8 +1,8 @@
 """The README's commands work: its Python and magics run in a kernel, in order; its shell lines are run or checked.
 
 What would install gigabytes or open a browser is checked without being run: a make target by `make -n`, a pip line by
-its files, extras and pins, `nbllm demo` and `nbllm lab` by their help (CI runs `make test`; the quickstart that
-`nbllm demo` executes has a test of its own).
+its files, extras and pins, `nbllm demo` and `nbllm lab` by their help (CI runs `make test`; the first notebook, that
+`nbllm demo` executes, has a test of its own).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ _OWN = (
     Command(
         "demo",
         "",
-        "Run the quickstart notebook and leave the page it makes.",
+        "Run the first notebook of the tour and leave the page it makes.",
         ("%llm_demo", "%llm_demo --output my-demo"),
         flags=(Flag("--output", "FOLDER", "where the executed notebook goes [output]"),),
     ),

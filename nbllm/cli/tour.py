@@ -12,7 +12,7 @@ from nbllm.errors import ConfigError, NbllmError
 from nbllm.magics.command import Command
 from nbllm.magics.parse import Parsed
 
-FIRST = "quickstart.ipynb"
+FIRST = "01-first-model.ipynb"
 FOLDER = "nbllm-tour"  # where the notebooks go if nothing is said
 _LEFT = {"runs", ".ipynb_checkpoints", "__pycache__"}  # what working in the folder leaves there
 

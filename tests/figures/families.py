@@ -1,4 +1,4 @@
-"""Every family on python-docs (characters), a minute each by its tiny defaults (notebooks/families.ipynb)."""
+"""Every family on python-docs (characters), a minute each by its tiny defaults (notebooks/05-families.ipynb)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests import kernel
 
-NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "families.ipynb"
+NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "05-families.ipynb"
 ONE_WAY = ("rnn", "lstm", "gru", "cnn", "transformer", "hybrid")
 OTHER = {"bert": "val_masked_accuracy", "seq2seq": "sentence_accuracy", "vae": "bits_per_byte"}
 
