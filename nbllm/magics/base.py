@@ -3,44 +3,63 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
-from IPython.core.magic import Magics
+from IPython.core.magic import Magics, line_cell_magic, line_magic, needs_local_scope, no_var_expand
 from IPython.display import display
 
 from nbllm.errors import RunError
 from nbllm.magics.command import help_text
 from nbllm.magics.commands import COMMANDS
+from nbllm.magics.errors import one_line_errors
 from nbllm.magics.parse import Parsed, parse
 from nbllm.runners import quota
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a magic is asked: the parsed line, its text, the cell's body, and the variables that {{name}} may mean."""
+
+    parsed: Parsed
+    line: str
+    cell: str | None
+    names: Mapping[str, Any]
+
+    @property
+    def flags(self) -> dict[str, Any]:
+        """The flags of the line."""
+        return self.parsed.flags
+
+
+def magic(call: Callable[[Any, Asked], Any]) -> Any:
+    """Decorator: the method `llm_NAME(self, asked)` as the magic of the command NAME.
+
+    The line is parsed first; one that asks for help gets it, and no call is made. An error is one line. Whether the
+    magic takes a cell stands in the table of commands, as does its help.
+    """
+    command = COMMANDS[call.__name__.removeprefix("llm_")]
+
+    def said(self: Base, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Any:
+        names = ChainMap(dict(local_ns or {}), self.shell.user_ns)  # a function's own before the notebook's
+        parsed = parse(command, line, names)
+        if parsed.help:
+            print(help_text(command), end="")
+            return None
+        return call(self, Asked(parsed, line, cell, names))
+
+    said.__name__ = call.__name__  # IPython goes by it
+    said.__doc__ = help_text(command)
+    kind = line_cell_magic if command.cell else line_magic
+    return no_var_expand(needs_local_scope(kind(one_line_errors(said))))
+
+
 class Base(Magics):
-    """A class of magics; their docstrings come from the table of commands."""
+    """A class of magics: methods under `@magic`, which take what is asked."""
 
     shell: InteractiveShell
-
-    @classmethod
-    def documented(cls) -> type[Base]:
-        """The class, each of its magics with the help of its command."""
-        for name, command in COMMANDS.items():
-            if magic := vars(cls).get(f"llm_{name}"):
-                magic.__doc__ = help_text(command)
-        return cls
-
-    def _names(self, local_ns: Mapping[str, Any] | None) -> Mapping[str, Any]:
-        """The variables that {{name}} may mean: a function's own before the notebook's."""
-        return ChainMap(dict(local_ns or {}), self.shell.user_ns)
-
-    def _parse(self, command: str, line: str, names: Mapping[str, Any]) -> Parsed | None:
-        """The parsed line; None where it asked for help, which is printed."""
-        parsed = parse(COMMANDS[command], line, names)
-        if parsed.help:
-            print(help_text(COMMANDS[command]), end="")
-            return None
-        return parsed
 
     def _trained(self, run: Any, wait: bool) -> Any:
         """Show a run that was begun, and wait for it where that was asked."""

@@ -20,7 +20,7 @@ from nbllm.magics.settings import NbLLM
 
 _CELL = re.compile(r"\s*%%(llm_\w+)(.*)", re.DOTALL)
 _MATCHER = "nbllm"
-_CLASSES = (RunMagics.documented(), ModelMagics.documented())
+_CLASSES = (RunMagics, ModelMagics)
 
 
 def load(shell: InteractiveShell) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nbllm.magics.command import Command, Flag
+from nbllm.magics.tables.common import STEP
 
-_STEP = Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int")
 _SEED = Flag("--seed", "N", "of what is drawn [0]", "int")
 _KEPT = "What is found is kept in the run's folder. It has .facts, .table, .says, .limits and .figure()."
 
@@ -25,7 +25,7 @@ TABLE: tuple[Command, ...] = (
             Flag("--language", "NAME", "of nbllm's own statements [en]", choices=("en", "zh")),
             Flag("--label", "NAME", "of a classifier: the label whose probability is compared"),
             _SEED,
-            _STEP,
+            STEP,
         ),
         notes=_KEPT,
     ),
@@ -46,7 +46,7 @@ TABLE: tuple[Command, ...] = (
             Flag("--max-tokens", "N", "tokens of a text at most [60]", "int"),
             Flag("--temperature", "X", "0 takes the likeliest token, higher is wilder [0.8]", "float"),
             _SEED,
-            _STEP,
+            STEP,
         ),
         notes=f"nbllm ships no list. {{{{name}}}} may hold a list or a function of a text. {_KEPT}",
     ),
@@ -69,7 +69,7 @@ TABLE: tuple[Command, ...] = (
             Flag("--distractors", "{{...}}", "sentences of your own"),
             Flag("--repeats", "N", "draws of each change [3]", "int"),
             _SEED,
-            _STEP,
+            STEP,
         ),
         notes=_KEPT,
     ),
@@ -103,7 +103,7 @@ TABLE: tuple[Command, ...] = (
             Flag("--prefix-tokens", "N", "tokens that are read first; half of the context, at most 50", "int"),
             Flag("--tokens", "N", "tokens that are to be given back; the rest of the context, at most 50", "int"),
             _SEED,
-            _STEP,
+            STEP,
         ),
         notes=_KEPT,
     ),
@@ -112,7 +112,7 @@ TABLE: tuple[Command, ...] = (
         "RUN",
         "Show how far a model has learned planted secrets by heart, by how often each was planted (--canaries).",
         ("%llm_exposure secrets", "%llm_exposure last --step 400"),
-        flags=(_SEED, _STEP),
+        flags=(_SEED, STEP),
         notes=f"Plant some first: %llm_train secrets --canaries 1,4,16. {_KEPT}",
     ),
     Command(
@@ -128,7 +128,7 @@ TABLE: tuple[Command, ...] = (
             Flag("--reference", "RUN", "a run over other text of the same kind, with the same tokenizer"),
             Flag("--texts", "N", "stretches or rows of either text [500, or 200 where each is read alone]", "int"),
             _SEED,
-            _STEP,
+            STEP,
         ),
         notes=_KEPT,
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nbllm.magics.command import Command, Flag
+from nbllm.magics.tables.common import STEP
 
 TABLE: tuple[Command, ...] = (
     Command(
@@ -19,7 +20,7 @@ TABLE: tuple[Command, ...] = (
             "%%llm_attention shakespeare --save heads.svg\nTo be, or not to be, that is the question.",
         ),
         flags=(
-            Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int"),
+            STEP,
             Flag("--steps", "", "of every checkpoint of the run, with a slider over the steps", "bool"),
             Flag("--beside", "RUN", "another run beside it, with the differences"),
             Flag("--layer", "N", "one layer alone; from the end by -1, -2", "int"),
@@ -48,7 +49,7 @@ TABLE: tuple[Command, ...] = (
             Flag("--top", "N", "alternatives to keep at each place [10]", "int"),
             Flag("--layers", "", "show what each layer would say, too (the logit lens)", "bool"),
             Flag("--source", "TEXT", "of an encoder-decoder: the text that is answered"),
-            Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int"),
+            STEP,
         ),
         cell="the text",
         notes="RUN is a run's name, or last. It gives back .frame(), .alternatives, .bits_per_byte and .figure().",
@@ -69,7 +70,7 @@ TABLE: tuple[Command, ...] = (
             Flag("--top-p", "X", "draw from the likeliest that hold this share", "float"),
             Flag("--min-p", "X", "draw from what is at least so likely as a share of the likeliest", "float"),
             Flag("--seed", "N", "what is drawn; the same number gives the same text [1]", "int"),
-            Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int"),
+            STEP,
         ),
         cell="the prompt",
         notes="RUN is a run's name, or last. It gives back .branch(PLACE, TOKEN), .table() and .frame().",
@@ -104,7 +105,7 @@ TABLE: tuple[Command, ...] = (
             Flag("--map", "NAME", "all tokens on a plane; so it is without a token [pca]", choices=("pca", "tsne")),
             Flag("--search", "TEXT", "mark the tokens of the map that contain it"),
             Flag("--top", "N", "neighbours to show [10]", "int"),
-            Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int"),
+            STEP,
         ),
         notes="RUN is a run's name, or last. nbllm.load(RUN).embeddings() has the vectors.",
     ),
@@ -116,7 +117,7 @@ TABLE: tuple[Command, ...] = (
             '%llm_similarity minilm "a dog" "a puppy" "the stock market"',
             "%%llm_similarity minilm\nHow is the weather?\nIs it raining?\n今天天气怎么样？",
         ),
-        flags=(Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int"),),
+        flags=(STEP,),
         cell="the texts, one a line",
         notes="RUN is a run's name, last, hf:NAME_OR_PATH or minilm. It gives back .values, .table and .pairs().",
     ),
@@ -135,7 +136,7 @@ TABLE: tuple[Command, ...] = (
             Flag("--pair", "TEXT", "of a classifier of pairs: the second text"),
             Flag("--baseline", "NAME", "what is neutral: mean (of all embeddings), zero, or the text of one token"),
             Flag("--steps", "N", "points of integrated gradients [64]", "int"),
-            Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int"),
+            STEP,
         ),
         cell="the text",
         notes="RUN is a run's name, or last. It gives back .values (bits), .frame(), .strongest() and .figure().",
@@ -153,7 +154,7 @@ TABLE: tuple[Command, ...] = (
             Flag("--gate", "NAME", "which: input, forget, output, cell, hidden; update, reset, candidate of a gru"),
             Flag("--layer", "N", "one recurrent layer; the last where not given", "int"),
             Flag("--sort", "NAME", "order of the units: unit, half_life, variance, mean, or a property as quote, line"),
-            Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int"),
+            STEP,
         ),
         cell="the text",
         notes="RUN is a run's name, or last. It gives back name to (layer, token, unit), .half_life(), .to_frame() and "
@@ -172,7 +173,7 @@ TABLE: tuple[Command, ...] = (
             Flag("--property", "NAME", "quote, line, word, depth, place, digit, upper, space, cjk, or {{values}}"),
             Flag("--state", "NAME", "one kind of state alone: cell, hidden, residual, response, ..."),
             Flag("--layer", "N", "one block alone; from the end by -1, -2", "int"),
-            Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int"),
+            STEP,
         ),
         cell="the text",
         notes="RUN is a run's name, or last. Units are ranked by the first half of the text and judged by the second. "
@@ -188,7 +189,7 @@ TABLE: tuple[Command, ...] = (
         ),
         flags=(
             Flag("--layer", "N", "one convolution; the last where not given", "int"),
-            Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int"),
+            STEP,
         ),
         cell="the text",
         notes="RUN is a run's name, or last. It gives back .table, .strongest(FILTER), .responses and .figure().",
@@ -204,7 +205,7 @@ TABLE: tuple[Command, ...] = (
         flags=(
             Flag("--texts", "NAME", "a list, or a table with text and label, as {{name}}"),
             Flag("--method", "NAME", "how the plane is found [pca]", choices=("pca", "tsne", "umap")),
-            Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int"),
+            STEP,
         ),
         cell="the sentences, one a line",
         notes="RUN is a run's name, or last. It gives back .to_frame(), .table of the active units and .figure().",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nbllm.handles.readable import COLUMNS
 from nbllm.magics.command import Command, Flag
+from nbllm.magics.tables.common import STEP
 
 TABLE: tuple[Command, ...] = (
     Command(
@@ -81,7 +82,7 @@ TABLE: tuple[Command, ...] = (
         "Write a model for Hugging Face transformers, with its card.",
         ("%llm_export shakespeare ./shakespeare-hf", "%llm_export shakespeare ./out --license mit --push me/poems"),
         flags=(
-            Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int"),
+            STEP,
             Flag("--license", "NAME", "licence for the card, as mit or apache-2.0"),
             Flag("--push", "REPO", "upload it to this repository of the hub too, private"),
             Flag("--public", "", "with --push: a public repository", "bool"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nbllm.magics.command import Command, Flag
+from nbllm.magics.tables.common import CONFIG, REPLACE, RESUME, RUNNER, WAIT
 from nbllm.magics.tables.training import SECTIONS
 
 TABLE: tuple[Command, ...] = (
@@ -36,13 +37,11 @@ TABLE: tuple[Command, ...] = (
             Flag("--max-tokens", "N", "writing: tokens at most", "int"),
             Flag("--temperature", "X", "writing: 0 takes the likeliest token", "float"),
             Flag("--name", "NAME", "the run's name; the task's where not given"),
-            Flag("--config", "FILE", "a YAML file of settings; body and line go before it"),
-            Flag(
-                "--runner", "KIND", "a worker process of its own, or inside the kernel", choices=("process", "inline")
-            ),
-            Flag("--wait", "", "return when the run has ended", "bool"),
-            Flag("--resume", "", "go on with the run of this name", "bool"),
-            Flag("--replace", "", "delete the run of this name first", "bool"),
+            CONFIG,
+            RUNNER,
+            WAIT,
+            RESUME,
+            REPLACE,
         ),
         sections=SECTIONS,
         cell="the text to ask about; with --train settings in YAML",

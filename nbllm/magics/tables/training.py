@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nbllm.magics.command import Command, Flag
+from nbllm.magics.tables.common import CONFIG, REPLACE, RESUME, RUNNER, WAIT
 
 SECTIONS = (
     *("size", "preset", "init_from", "data", "tokenizer", "model", "objective", "train", "lora", "sample", "probe"),
@@ -29,13 +30,11 @@ TABLE: tuple[Command, ...] = (
         ),
         flags=(
             Flag("--name", "NAME", "the run's name, as the first word does"),
-            Flag("--config", "FILE", "a YAML file of settings; body and line go before it"),
-            Flag(
-                "--runner", "KIND", "a worker process of its own, or inside the kernel", choices=("process", "inline")
-            ),
-            Flag("--wait", "", "return when the run has ended", "bool"),
-            Flag("--resume", "", "go on with the run of this name", "bool"),
-            Flag("--replace", "", "delete the run of this name first", "bool"),
+            CONFIG,
+            RUNNER,
+            WAIT,
+            RESUME,
+            REPLACE,
             Flag("--seeds", "N", "train so many runs with other seeds, one after another, and show the spread", "int"),
         ),
         sections=SECTIONS,
@@ -52,10 +51,8 @@ TABLE: tuple[Command, ...] = (
         ),
         flags=(
             Flag("--fractions", "SHARE...", "shares of the training text [0.1 0.25 0.5 1.0]"),
-            Flag("--config", "FILE", "a YAML file of settings; body and line go before it"),
-            Flag(
-                "--runner", "KIND", "a worker process of its own, or inside the kernel", choices=("process", "inline")
-            ),
+            CONFIG,
+            RUNNER,
             Flag("--wait", "", "return when the runs have ended", "bool"),
             Flag("--replace", "", "delete the runs of these names first", "bool"),
         ),
@@ -81,7 +78,7 @@ TABLE: tuple[Command, ...] = (
                 "seconds that the test may take; fewer steps are made where they do not fit [60]",
                 "float",
             ),
-            Flag("--config", "FILE", "a YAML file of settings; body and line go before it"),
+            CONFIG,
         ),
         sections=SECTIONS,
         cell="settings in YAML, as in config.yaml",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nbllm.magics.command import Command, Flag
+from nbllm.magics.tables.common import STEP
 
 _SAMPLING = (
     Flag("--max-tokens", "N", "tokens to write at most [200]", "int"),
@@ -16,7 +17,7 @@ _SAMPLING = (
     Flag("--samples", "N", "texts to write [1]", "int"),
     Flag("--beams", "N", "the likeliest text that a beam search of this width finds, instead of a drawn one", "int"),
     Flag("--length-penalty", "X", "beam search: above 0 favours longer texts [0.6]", "float"),
-    Flag("--step", "N", "the checkpoint of this step; the latest where not given", "int"),
+    STEP,
 )
 
 TABLE: tuple[Command, ...] = (
