@@ -1,5 +1,6 @@
 // The one Plotly figure of the dashboard, drawn from here: found in the page, coloured after its theme, never oftener
-// than it can be drawn.
+// than it can be drawn. Its values go by keyboard (cursor.js).
+import { cursor } from "./cursor.js";
 
 const LIGHT = { train: "#0072B2", held: "#D55E00", third: "#5B6770" };
 const DARK = { train: "#56B4E9", held: "#E69F00", third: "#A9B4BE" };
@@ -19,7 +20,7 @@ export function axis(colours, more = {}) {
 }
 
 export function chart(root, signal) {
-  let wanted = null, drawing = false, free = 0, timer = null, graph = null, drawn = null;
+  let wanted = null, drawing = false, free = 0, timer = null, graph = null, drawn = null, keys = null;
   const find = () => {
     const box = root.closest(".nbllm-dashboard");
     const found = box?.querySelector(".js-plotly-plot");
@@ -27,6 +28,7 @@ export function chart(root, signal) {
     return graph?.isConnected ? graph : null;
   };
   const adopt = (found) => {
+    if (found !== graph) keys = cursor(found, signal);
     graph = found;
     drawn = null;
     sizes.disconnect();
@@ -50,12 +52,12 @@ export function chart(root, signal) {
     try {
       const width = graph.offsetWidth;
       const { data, layout, label } = make(width);
-      graph.setAttribute("role", "img");
-      graph.setAttribute("aria-label", label);
+      graph.setAttribute("aria-label", `${label} Arrow keys tell single values.`);
       hush();
       await globalThis.Plotly.react(graph, data, { ...layout, autosize: true, width });
       hush();
       drawn = { make, width };
+      keys.again();
     } finally {
       drawing = false;
       free = performance.now() + 3 * (performance.now() - started); // a slow page draws less often
