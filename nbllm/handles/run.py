@@ -96,9 +96,10 @@ class Run:
         return pd.DataFrame(rows, columns=["step", "prompt", "text"])
 
     def wait(self, timeout: float | None = None) -> Run:
-        """Block until the run has ended, or for `timeout` seconds. An interrupt ends the waiting, not the run."""
+        """Block until the run has ended and its worker has let go, or for `timeout` seconds. An interrupt ends the
+        waiting, not the run."""
         until = None if timeout is None else time.monotonic() + timeout
-        while self._folder.status().live and (until is None or time.monotonic() < until):
+        while self._at_work() and (until is None or time.monotonic() < until):
             time.sleep(_POLL)
         process.reap()
         return self
@@ -304,6 +305,10 @@ class Run:
     def delete(self) -> None:
         """Remove the run and all that it made. RunError while it is at work."""
         self._folder.delete()
+
+    def _at_work(self) -> bool:
+        """Whether the run has not ended, or its worker writes the last of it."""
+        return self._folder.status().live or self._folder.alive()
 
     def _labels(self) -> dict[str, Any]:
         found = read_json(self._folder.labels, {})
