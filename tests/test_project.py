@@ -72,6 +72,15 @@ def test_everything_imported_is_declared() -> None:
     assert not missing, "imported and not in pyproject.toml: " + ", ".join(sorted(missing))
 
 
+def test_every_extra_that_a_refusal_names_is_there() -> None:
+    named = {
+        found
+        for file in PACKAGE.rglob("*.py")
+        for found in re.findall(r'\brequire\("[\w.]+", (?:extra=)?"(\w+)"', file.read_text(encoding="utf-8"))
+    }
+    assert {"hub", "lora", "umap"} <= named <= set(PROJECT["optional-dependencies"])
+
+
 def test_the_pins_are_portable_and_hold_every_dependency() -> None:
     lines = (ROOT / "binder" / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = [Requirement(line) for line in lines if not line.startswith("#")]

@@ -152,7 +152,6 @@ def _plane(means_NZ: np.ndarray, method: str, seed: int) -> tuple[np.ndarray, tu
         umap = require("umap", "umap")
         neighbours = min(15, len(means_NZ) - 1)
         return np.asarray(umap.UMAP(n_neighbors=neighbours, random_state=seed).fit_transform(means_NZ), float), None
-    require("sklearn", "maps")
     if method == "tsne":
         from sklearn.manifold import TSNE
 
