@@ -77,15 +77,20 @@ def neighbours_page(found: Any) -> str:
         f'style="display:inline-block;height:.8em;border-radius:2px;background:#0072B2;'
         f'width:{100 * max(0.0, float(likeness)):.0f}%"></span></td>'
         '<td style="text-align:left;font-family:var(--jp-code-font-family,monospace)">'
-        f"<bdi>{escape(visible(token))}</bdi></td></tr>"
+        f"<bdi>{escape(_token(token))}</bdi></td></tr>"
         for token, likeness in zip(found.tokens, found.likeness, strict=True)
     )
     return (
         '<div class="nbllm-neighbours"><p style="margin:4px 0">Nearest to '
-        f"<bdi>{escape(visible(found.asked))}</bdi></p>"
+        f"<bdi>{escape(_token(found.asked))}</bdi></p>"
         '<table style="border-collapse:collapse;font-size:13px;margin:0"><thead><tr><th scope="col">cosine</th>'
         f'<th></th><th scope="col" style="text-align:left">token</th></tr></thead><tbody>{lines}</tbody></table></div>'
-    ).replace("␣", " ")
+    )
+
+
+def _token(token: str) -> str:
+    """A token as a reader wants it: a space that is one with its word stays a space, one alone is marked."""
+    return visible(token).replace("␣", " ") if token.strip() else visible(token)
 
 
 def neighbours_text(found: Any) -> str:

@@ -53,7 +53,7 @@ def embedding_map(shown: Any) -> go.Figure:
     figure.update_layout(
         template="none", font={"color": INK}, autosize=False, width=860, height=620, showlegend=False,
         title={"text": escape(map_title(shown)), "x": 0.02, "font": {"size": 15}}, hovermode="closest",
-        margin={"l": 40, "r": 16, "t": 46, "b": 40}, dragmode="pan",
+        margin={"l": 64, "r": 16, "t": 46, "b": 44}, dragmode="pan",
     )  # fmt: skip
     # Distances are what the map is for: both axes have one scale. t-SNE's have no meaning of their own.
     plain = {"zeroline": False, "showticklabels": shown.method == "pca", "gridcolor": "#EEF0F2"}

@@ -19,7 +19,7 @@ MOST = 2000  # points of the figure
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A8F98")
 _SHAPES = ("circle", "diamond", "square", "x")
 _LETTERS = 120  # of a sentence
-_NAMED = 12  # points of the picture that have their sentence beside them
+_NAMED = 12  # points that have their sentence beside them: as many in the picture, all of so few in the figure
 
 
 def latent_figure(found: Any) -> go.Figure:
@@ -27,18 +27,21 @@ def latent_figure(found: Any) -> go.Figure:
     import plotly.graph_objects as go
 
     figure = go.Figure()
+    few = len(found.texts) <= _NAMED
     for number, (label, chosen) in enumerate(_groups(found)):
         points = found.points[chosen]
         figure.add_trace(
             go.Scatter(
-                x=np.round(points[:, 0], 4), y=np.round(points[:, 1], 4), mode="markers",
+                x=np.round(points[:, 0], 4), y=np.round(points[:, 1], 4), mode="markers+text" if few else "markers",
+                textposition="top center", cliponaxis=False,
                 name=escape(apart(visible(label).replace("␣", " "))), showlegend=bool(label),
                 marker={
                     "color": _COLOURS[number % len(_COLOURS)], "size": 8, "opacity": 0.8,
                     "symbol": _SHAPES[number // len(_COLOURS) % len(_SHAPES)],
                 },
-                text=[escape(_sentence(found.texts[place])) for place in chosen],
-                hovertemplate="%{text}<extra>%{fullData.name}</extra>" if label else "%{text}<extra></extra>",
+                text=[escape(clip(_sentence(found.texts[place]), 30)) if few else "" for place in chosen],
+                hovertext=[escape(_sentence(found.texts[place])) for place in chosen],
+                hovertemplate="%{hovertext}<extra>%{fullData.name}</extra>" if label else "%{hovertext}<extra></extra>",
             )
         )  # fmt: skip
     x, y = axes(found)
