@@ -52,15 +52,15 @@ def measure(text: Path, kind: str, folder: Path) -> dict[str, float]:
         stages.setdefault(what, time.perf_counter())
 
     start = time.perf_counter()
-    prepared = prepare(config, text.parent, folder, None, progress)
+    report = prepare(config, text.parent, folder, None, progress)
     end = time.perf_counter()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return {
         "seconds": end - start,
         "tokenizing_seconds": end - stages["tokenizing"],
         "peak_bytes": peak,
-        "tokens": prepared.report["tokens"],
-        "vocabulary": prepared.vocab_size,
+        "tokens": report["tokens"],
+        "vocabulary": report["vocab_size"],
     }
 
 

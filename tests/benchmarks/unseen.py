@@ -66,15 +66,10 @@ def measure(lab: Bench, minutes: float) -> list[dict[str, Any]]:
     later = sum(size for when, size, _ in heard if when >= LEAVING)
     rate = later / (60 * minutes - LEAVING)
     hour_mb = (leaving + rate * (HOUR - LEAVING)) / 1e6
-    kinds = sorted({kind for when, _, kind in heard if when >= LEAVING})
     return [
         _row(f"page open, {SAMPLE:.0f} s", watched, SAMPLE),
         _row(f"page closed, first {LEAVING:.0f} s", [h for h in heard if h[0] < LEAVING], LEAVING),
-        _row(
-            f"page closed, after ({', '.join(kinds)})",
-            [h for h in heard if h[0] >= LEAVING],
-            60 * minutes - LEAVING,
-        ),
+        _row("page closed, after that", [h for h in heard if h[0] >= LEAVING], 60 * minutes - LEAVING),
         {
             "what": f"one hour unseen, from {minutes:g} min in which {steps:,} steps were trained",
             "messages": None,
