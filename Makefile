@@ -33,7 +33,7 @@ check: .venv/.test ## lint, format, types and layers alone
 	@$(BIN)/lint-imports
 
 test: chromium check ## everything: checks, tests, notebooks and browser tests (ARGS="-k loop" for some)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 figures: .venv/.test ## measure what is not measured yet and write the README's tables (ARGS="--again NAME" anew)
 	@$(BIN)/python -m tests.figures.run $(ARGS)

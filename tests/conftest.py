@@ -56,9 +56,28 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(STATE, ignore_errors=True)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Quick tests first, then the notebooks, then the browser: a plain fault shows in the first minute."""
-    items.sort(key=lambda item: 2 if "browser" in item.keywords else 1 if "notebooks" in item.keywords else 0)
+    """Quick tests first, then the notebooks, then the browser: a plain fault shows in the first minute.
+
+    Of several processes (pytest-xdist) one takes all browser tests and begins with them, as they are long; the others
+    take a file, or a notebook, at a time, so that what its tests share is made once.
+    """
+    parallel = "PYTEST_XDIST_WORKER" in os.environ
+    ranks = {"browser": -1 if parallel else 2, "notebooks": 1}
+    items.sort(key=lambda item: next((rank for kind, rank in ranks.items() if kind in item.keywords), 0))
+    if parallel:
+        for item in items:
+            item.add_marker(pytest.mark.xdist_group(_together(item)))
+
+
+def _together(item: pytest.Item) -> str:
+    """The name of the tests that one process takes."""
+    if "browser" in item.keywords:
+        return "browser"
+    if "notebooks" in item.keywords and (call := getattr(item, "callspec", None)):
+        return f"{item.path.name} {call.id}"
+    return str(item.path)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
