@@ -13,6 +13,7 @@ from typing import Any
 
 from nbllm.dashboards import explorer
 from nbllm.dashboards.explorer_still import summary
+from nbllm.dashboards.offline import only_script
 from nbllm.dashboards.tables import table
 from nbllm.errors import ModelError
 
@@ -45,9 +46,10 @@ def page(maps: Any) -> str:
         widget.close()
     packed = base64.b64encode(gzip.compress(weights, 6, mtime=0)).decode("ascii")
     told = table(summary(made.sources[0]), "Each head: its kind, and the pairs it joins most", across=True)
-    module = module.replace("export default", "const nbllmWidget =")
+    policy, inner = only_script(module.replace("export default", "const nbllmWidget =") + "\n" + _SCRIPT)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f"{policy}"
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(traits['title'])}</title><style>body {{ margin: 16px; font-family: system-ui, sans-serif; "
         f"background: #fff; color: #24292f; }}\n{css}</style></head><body>"
@@ -55,15 +57,10 @@ def page(maps: Any) -> str:
         f"<details><summary>What each head looks at</summary>{told}</details>"
         f'<script type="application/json" id="traits">{_inert(json.dumps(traits))}</script>'
         f'<script type="text/plain" id="maps">{packed}</script>'
-        f'<script type="module">\n{_inert_code(module)}\n{_SCRIPT}</script></body></html>\n'
+        f'<script type="module">{inner}</script></body></html>\n'
     )
 
 
 def _inert(data: str) -> str:
     """JSON that cannot end its script element, whatever the tokens hold."""
     return data.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _inert_code(code: str) -> str:
-    """Our own code, in which nothing ends the script element either."""
-    return code.replace("</script", "<\\/script")

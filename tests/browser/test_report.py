@@ -8,10 +8,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from nbllm.inspection.finding import keep
+from nbllm.inspection.maps import AttentionMaps
 from nbllm.store.files import write_json
 from nbllm.store.folder import RunFolder
 from tests.browser.harness import FLAGS, SCREENSHOTS
@@ -20,6 +22,7 @@ from tests.dashboards.test_report import written
 from tests.inspection.test_finding import finding
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+_DRAWN = "document.querySelectorAll('.live[data-drawn]').length === 2"
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +49,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"attention": run.report(folder / "a.html").path, "gates": gates.report(folder / "g.html").path}
 
 
-def opened(browser: Browser, path: Path, *, dark: bool = False, script: bool = True) -> tuple[Page, list[str]]:
+def opened(
+    browser: Browser, path: Path, *, dark: bool = False, script: bool = True, drawn: str = _DRAWN
+) -> tuple[Page, list[str]]:
     """The page from the disk, and what its console and the network were asked."""
     assert path.stat().st_size < 3_000_000
     context = browser.new_context(
@@ -58,7 +63,7 @@ def opened(browser: Browser, path: Path, *, dark: bool = False, script: bool = T
     page.on("request", lambda request: None if request.url.startswith(("file:", "data:")) else said.append(request.url))
     page.goto(path.as_uri())
     if script:
-        page.wait_for_function("document.querySelectorAll('.live[data-drawn]').length === 2")
+        page.wait_for_function(drawn)
     return page, said
 
 
@@ -143,6 +148,24 @@ def test_gates_by_unit(browser: Browser, pages: dict[str, Path]) -> None:
     assert re.match(r"unit 1, cell at .天. \(place 1\): -?[01]\.\d\d", read(page, 1)), read(page, 1)
     assert said == []
     page.locator("#inside").screenshot(path=SCREENSHOTS / "report-gates.png")
+    page.context.close()
+
+
+def test_saved_attention_goes_by_keyboard_with_no_kernel(browser: Browser, tmp_path: Path) -> None:
+    tokens = [*HOSTILE, "</script><script>window.hacked=9</script>", "天气"]
+    weights = np.tril(np.random.default_rng(0).gamma(0.3, size=(2, 2, len(tokens), len(tokens))))
+    maps = AttentionMaps((weights / weights.sum(-1, keepdims=True)).astype(np.float32), tokens)
+    saved = maps.save(tmp_path / "maps.html")
+    page, said = opened(browser, saved, drawn="document.querySelector('#explorer')?.dataset.drawn")
+    page.locator("canvas.nbllm-map").first.focus()
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowDown")
+    assert " looks at " in page.locator(".nbllm-read").inner_text()
+    page.get_by_role("tab", name="Strongest pairs").click()
+    assert "<script>window.hacked=2</script>" in page.locator(".nbllm-table").first.inner_text()
+    page.screenshot(path=SCREENSHOTS / "attention-saved.png")
+    assert page.evaluate("window.hacked") is None
+    assert said == []
     page.context.close()
 
 

@@ -7,14 +7,13 @@ network. All text of models, data and users is escaped.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbllm.dashboards import frontend
+from nbllm.dashboards.offline import only_script
 from nbllm.dashboards.report import maps, sections
 from nbllm.dashboards.report.text import shown
 from nbllm.errors import NbllmError, RunError, one_line
@@ -85,17 +84,11 @@ def html_of(run: Run) -> str:
         for name, title, content in made
     )
     script, style = frontend.module("report.js"), frontend.style("report.css")
-    # The hash is of the text between the tags, so that this script runs and no other.
-    inner = "\n" + script.replace("</", "<\\/") + "\n"
-    digest = base64.b64encode(hashlib.sha256(inner.encode("utf-8")).digest()).decode("ascii")
-    policy = (
-        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
+    policy, inner = only_script(script)
     name = escape(shown(record.name))
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        f"{policy}"
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark"><meta name="generator" content="nbllm">'
         f"<title>{name}: report of a training run</title><style>\n{style}</style></head><body>"
