@@ -48,6 +48,7 @@ _ATTENTION = {"heads", "kv_heads", "head_width", "qk_norm", "rope_base", "window
 _RECURRENT = {"plain", "bidirectional", "pool"}
 _CONV = {"kernel", "dilations", "plain", "bidirectional", "pool"}
 _TWO = {"encoder", "decoder", "shared_embedding", "nonlinearity"}
+_EXTRAS = {"bigrams", "smear", "mix_input"}  # what no published layout has: see the preset `fast`
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ _MBART = {
 }  # fmt: skip
 
 FAMILIES: dict[str, Family] = {
-    "transformer": Family(frozenset(_EVERY | _ATTENTION | {"bidirectional", "pool"})),
+    "transformer": Family(frozenset(_EVERY | _ATTENTION | _EXTRAS | {"bidirectional", "pool"})),
     "rnn": Family(frozenset(_EVERY | _RECURRENT | {"nonlinearity"})),
     "lstm": Family(frozenset(_EVERY | _RECURRENT)),
     "gru": Family(frozenset(_EVERY | _RECURRENT)),

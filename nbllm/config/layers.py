@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from nbllm.config.families import FAMILIES, usual
 from nbllm.config.model import ModelConfig
 from nbllm.config.options import LISTS, SHORTHAND, TABLES, options, short_names
-from nbllm.config.presets import PRESETS
+from nbllm.config.presets import OWN_SIZES, PRESETS
 from nbllm.config.schema import BUDGETS, RunConfig
 from nbllm.config.section import words
 from nbllm.config.sizes import SIZES, size_defaults
@@ -88,14 +88,18 @@ def _merge(layers: Layers) -> tuple[dict[str, Any], dict[str, str]]:
 def _with_preset(
     asked: dict[str, Any], origin: dict[str, str], below: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """What is asked for, on top of the preset that is named; a preset of the settings stands below what is asked."""
+    """What is asked for, on top of the preset that is named; a preset of the settings stands below what is asked. The
+    preset's own size holds where no size is asked for, and its own budget where no budget is."""
     name = asked.get("preset", below.get("preset"))
     if name is None:
         return asked, origin
     if name not in PRESETS:
         raise ConfigError(f"There is no preset '{name}'.", did_you_mean(name, PRESETS))
-    where = dict.fromkeys(PRESETS[name], f"preset {name}")
-    return {**PRESETS[name], **asked}, {**where, **origin}
+    budget = any(asked.get(key) for key in _BUDGET_KEYS)
+    sized = {} if "size" in asked else OWN_SIZES.get(name, {})
+    own = {key: value for key, value in sized.items() if not (budget and key in _BUDGET_KEYS)}
+    filled = PRESETS[name] | own
+    return {**filled, **asked}, {**dict.fromkeys(filled, f"preset {name}"), **origin}
 
 
 def _of_another_kind(key: str, known: Collection[str] | None) -> bool:

@@ -41,8 +41,8 @@ class ModelConfig(Section):
         ge=8,
         description="units of the MLP; a multiple of the width where not given, none behind recurrent mixers",
     )
-    activation: Literal["swiglu", "geglu", "gelu", "gelu_tanh", "relu", "silu"] = Field(
-        "swiglu", description="function inside the MLP; swiglu and geglu are gated"
+    activation: Literal["swiglu", "geglu", "gelu", "gelu_tanh", "relu", "relu2", "silu"] = Field(
+        "swiglu", description="function inside the MLP; swiglu and geglu are gated, relu2 is ReLU squared"
     )
     nonlinearity: Literal["tanh", "relu"] = Field("tanh", description="function of a simple recurrent layer")
     kernel: int = Field(3, ge=2, le=1024, description="taps of a convolution")
@@ -55,6 +55,11 @@ class ModelConfig(Section):
     first_norm: bool = Field(True, description="the first block normalises what it reads; false where embeddings are")
     embedding_scale: bool = Field(False, description="multiply the embeddings by the root of the width")
     shared_embedding: bool = Field(True, description="encoder and decoder share their embedding")
+    bigrams: int = Field(
+        0, ge=0, le=1 << 24, description="rows of a table of pairs of tokens, added to the embeddings; 0 for none"
+    )
+    smear: bool = Field(False, description="add to each embedding a learned share of the one before it")
+    mix_input: bool = Field(False, description="each block but the first reads the embeddings too, by a learned share")
     segments: bool = Field(False, description="an embedding for the first and one for the second text of a pair")
     latent: int = Field(32, ge=1, le=4096, description="units of the latent space of a vae")
     pool: Literal["auto", "mean", "last", "first", "max", "ends"] = Field(
@@ -176,6 +181,10 @@ class ModelConfig(Section):
         if self.stack()[-1] in ("rnn", "lstm", "gru"):
             return "ends"
         return "mean" if self.all_mixers() == {"conv"} else "first"
+
+    def pair_rows(self, vocab_size: int) -> int:
+        """Rows of the table of pairs: one a pair where so many are allowed, the first token's lack of one included."""
+        return min(self.bigrams, vocab_size * (vocab_size + 1))
 
     @property
     def head_dim(self) -> int:

@@ -36,6 +36,13 @@ PRESETS: dict[str, dict[str, Any]] = {
     "qwen3": {"model.kind": "transformer", "model.qk_norm": True, "model.rope_base": 1e6},
     # Touvron et al. 2023, arXiv:2302.13971
     "llama": {"model.kind": "transformer", "model.qk_norm": False},
+    # What learns soonest, with no home elsewhere: extras to the layout, most of them known from the speedruns of
+    # modded-nanogpt (Jordan et al. 2024), each measured alone by tests/figures/ablation.py; and rates of their own.
+    "fast": {
+        "model.kind": "transformer",
+        "model.bigrams": 8192, "model.smear": True, "model.mix_input": True, "model.activation": "relu2",
+        "model.tied": False, "train.embedding_rate": 3.0, "train.head_rate": 1.0, "train.cooldown": 0.8,
+    },
     # The tutorials' networks. Embedding, LSTM, dense softmax over the next token:
     "textbook-lstm": {
         "model.kind": "lstm", "model.plain": True, "model.tied": False, "model.layers": 1, "train.optimizer": "adamw",
@@ -56,5 +63,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "model.kind": "seq2seq", "model.encoder": ["lstm"], "model.decoder": ["lstm"], "model.cross": "none",
         "model.plain": True, "model.tied": False, "model.positions": "none", "model.embedding_norm": False,
         "model.layers": 1, "train.optimizer": "adamw",
+    },
+}  # fmt: skip
+
+# What a preset sets in place of the size, where no size is asked for.
+OWN_SIZES: dict[str, dict[str, Any]] = {
+    "fast": {
+        "model.layers": 1, "model.width": 64, "model.heads": 2, "train.context": 64, "train.batch_size": 24,
+        "train.steps": 200, "train.lr": 1e-2,
     },
 }  # fmt: skip

@@ -184,6 +184,8 @@ class TrainConfig(Section):
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="numbers of the matrix products")
     compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps")
+    embedding_rate: float = Field(1.0, gt=0, le=1000, description="learning rate of the embeddings, times lr")
+    head_rate: float = Field(1.0, gt=0, le=1000, description="learning rate of a head of its own, times lr")
     threads: int | None = Field(None, ge=1, description="CPU threads; the container's share where not given")
     seed: int = Field(1337, ge=0, lt=2**63, description="seed of weights, data order and samples")
     evaluate_every: int = Field(100, ge=1, description="steps between measurements of the held-out loss")

@@ -16,12 +16,20 @@ from nbllm.config import ModelConfig
 from nbllm.models.mixers.base import Memory, Mixer
 from nbllm.models.norm import norm
 
+
+def squared_relu(x: torch.Tensor) -> torch.Tensor:
+    """max(0, x)^2 (So et al. 2021, "Primer"); a product, for torch's square has a slow backward pass on a CPU."""
+    positive = F.relu(x)
+    return positive * positive
+
+
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "swiglu": F.silu,
     "geglu": F.gelu,
     "gelu": F.gelu,
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
     "relu": F.relu,
+    "relu2": squared_relu,
     "silu": F.silu,
 }
 GATED = ("swiglu", "geglu")

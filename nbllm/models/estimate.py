@@ -171,6 +171,8 @@ def _stack(
     parts: Counter[str] = Counter(embedding=vocab * width)
     parts["positions"] += context * width if config.positions == "learned" else 0
     parts["positions"] += 2 * width if config.segments and not causal else 0
+    parts["embedding"] += width * config.pair_rows(vocab) + width * config.smear
+    parts["embedding"] += 2 * (len(mixers) - 1) * config.mix_input
     parts["norms"] += norm if config.embedding_norm else 0
     for index, name in enumerate(mixers):
         looks = cross and config.cross != "none" and (name == "attention" or index == len(mixers) - 1)

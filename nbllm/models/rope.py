@@ -27,12 +27,16 @@ class Rope(nn.Module):
 
     def forward(self, x_BHTK: torch.Tensor, start: int) -> torch.Tensor:
         """The same shape, turned; the first token stands at place `start`."""
-        end = start + x_BHTK.shape[2]
-        if end > self.cos.shape[0]:
-            self._fill(max(end, 2 * self.cos.shape[0]), self.cos.dtype, self.cos.device)
-        cos_TK, sin_TK = self.cos[start:end].to(x_BHTK.dtype), self.sin[start:end].to(x_BHTK.dtype)
+        cos_TK, sin_TK = (table.to(x_BHTK.dtype) for table in self.table(start, x_BHTK.shape[2]))
         first, second = x_BHTK.chunk(2, dim=-1)
         return torch.addcmul(x_BHTK * cos_TK, torch.cat((second, first), dim=-1), sin_TK)
+
+    def table(self, start: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """cos_TK and sin_TK (its first half negative) of `count` places from `start` on."""
+        end = start + count
+        if end > self.cos.shape[0]:
+            self._fill(max(end, 2 * self.cos.shape[0]), self.cos.dtype, self.cos.device)
+        return self.cos[start:end], self.sin[start:end]
 
     def _fill(self, length: int, dtype: torch.dtype, device: torch.device) -> None:
         # Outside inference mode, for a table first grown while generating is later part of a training step.

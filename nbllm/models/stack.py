@@ -23,6 +23,7 @@ from nbllm.models.mixers.lstm import LSTM
 from nbllm.models.mixers.rnn import RNN
 from nbllm.models.norm import norm
 from nbllm.models.positions import Learned, Sinusoidal
+from nbllm.models.reading import Before, Bigrams, Mix, Smear
 from nbllm.models.rope import Rope
 
 # Measured by the held-out loss of short runs: small where a norm follows, for each block's answer then soon outweighs
@@ -34,10 +35,12 @@ PLAIN_STD = 1.0
 
 @dataclass
 class State:
-    """What a stack carries from token to token: a state a block, and how many tokens were read."""
+    """What a stack carries from token to token: a state a block, how many tokens were read, and where the last of them
+    counts (see `reading`) what it was."""
 
     blocks: list[BlockState | None]
     read: int = 0
+    before: Before | None = None
 
 
 class Stack(nn.Module):
@@ -59,6 +62,9 @@ class Stack(nn.Module):
         self.context = context
         width = config.width
         self.embedding = nn.Embedding(vocab_size, width)
+        self.bigrams = Bigrams(config.pair_rows(vocab_size), vocab_size, width) if config.bigrams else None
+        self.smear = Smear(width) if config.smear else None
+        self.mix = Mix(len(mixers) - 1) if config.mix_input and len(mixers) > 1 else None
         self.segment_embedding = nn.Embedding(2, width) if config.segments and not causal else None
         self.positions: nn.Module | None = None
         if config.positions == "sinusoidal":
@@ -91,16 +97,41 @@ class Stack(nn.Module):
         added: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, State | None]:
         """x_BTD and the state after these tokens. `added` is joined to every embedding (a latent, (B, 1, D))."""
-        x_BTD = self.embed(tokens_BT, 0 if state is None else state.read, segments_BT)
+        vectors_BTD, before = self.vectors(tokens_BT, None if state is None else state.before)
+        x_BTD = self.placed(vectors_BTD, tokens_BT, 0 if state is None else state.read, segments_BT)
         if added is not None:
             x_BTD = x_BTD + added
-        return self.run(x_BTD, real_BT=real_BT, mask=mask, memory=memory, state=state)
+        x_BTD, after = self.run(x_BTD, real_BT=real_BT, mask=mask, memory=memory, state=state)
+        if after is not None:
+            after.before = before
+        return x_BTD, after
 
     def embed(self, tokens_BT: torch.Tensor, start: int = 0, segments_BT: torch.Tensor | None = None) -> torch.Tensor:
-        """What the first block reads, x_BTD; the first token stands at place `start`."""
+        """What the first block reads, x_BTD; the first token stands at place `start`, and nothing before it."""
+        return self.placed(self.vectors(tokens_BT, None)[0], tokens_BT, start, segments_BT)
+
+    def vectors(self, tokens_BT: torch.Tensor, before: Before | None) -> tuple[torch.Tensor, Before | None]:
+        """What each token is read as, x_BTD, and what the next ones need to know of the last."""
         x_BTD = self.embedding(tokens_BT)
         if self.config.embedding_scale:
             x_BTD = x_BTD * self.config.width**0.5
+        if self.bigrams is None and self.smear is None:
+            return x_BTD, None
+        before = self._nothing_before(len(tokens_BT)) if before is None else before
+        if self.bigrams is not None:
+            x_BTD = x_BTD + self.bigrams(tokens_BT, before.token)
+        last = Before(tokens_BT[:, -1:], x_BTD[:, -1:])
+        return x_BTD if self.smear is None else self.smear(x_BTD, before.x), last
+
+    def _nothing_before(self, batch: int) -> Before:
+        like, rows = next(self.blocks.parameters()), self.embedding.num_embeddings
+        none_B1 = torch.full((batch, 1), rows, dtype=torch.long, device=like.device)
+        return Before(none_B1, like.new_zeros(batch, 1, self.config.width))
+
+    def placed(
+        self, x_BTD: torch.Tensor, tokens_BT: torch.Tensor, start: int, segments_BT: torch.Tensor | None
+    ) -> torch.Tensor:
+        """The vectors with their places, from `start` on, and segments; normalised where the configuration says so."""
         if self.positions is not None:
             x_BTD = x_BTD + self.positions(start, tokens_BT.shape[1])
         if self.segment_embedding is not None:
@@ -120,7 +151,10 @@ class Stack(nn.Module):
     ) -> tuple[torch.Tensor, State | None]:
         """The blocks and the final norm, from embedded tokens on."""
         after: list[BlockState | None] = []
+        first_BTD = x_BTD
         for index, block in enumerate(self.blocks):
+            if self.mix is not None and index:
+                x_BTD = self.mix(index, x_BTD, first_BTD)
             x_BTD, block_state = block(
                 x_BTD,
                 real_BT=real_BT,
@@ -134,10 +168,10 @@ class Stack(nn.Module):
 
     def init_state(self, batch: int, length: int, memory: Memory | None = None) -> State:
         """The state before any token, with room for `length` tokens; `memory` is what the blocks will look at."""
-        weight = self.embedding.weight
+        like = next(self.blocks.parameters())
         blocks: list[BlockState | None] = []
         for block in self._blocks():
-            state = block.mixer.init_state(batch, length, weight.device, weight.dtype)
+            state = block.mixer.init_state(batch, length, like.device, like.dtype)
             blocks.append(BlockState(state, block.cross.remember(memory) if block.cross is not None else None))
         return State(blocks)
 
@@ -150,7 +184,8 @@ class Stack(nn.Module):
                 continue
             crossed = None if before.cross is None else block.cross.select(before.cross, rows_B)
             blocks.append(BlockState(block.mixer.select(before.mixer, rows_B), crossed))
-        return State(blocks, state.read)
+        last = None if state.before is None else Before(*(part.index_select(0, rows_B) for part in state.before))
+        return State(blocks, state.read, last)
 
     def mixers(self) -> list[Mixer]:
         """The mixer of each block, lowest first."""
@@ -198,7 +233,11 @@ class Head(nn.Module):
                 nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.linear(x, self._stack[0].embedding.weight) if self.linear is None else self.linear(x)
+        return F.linear(x, self.embedding().weight) if self.linear is None else self.linear(x)
+
+    def embedding(self) -> nn.Embedding:
+        """The table that a tied head shares."""
+        return self._stack[0].embedding
 
 
 def _mixer(name: str, config: ModelConfig, rope: Rope | None, causal: bool, index: int) -> Mixer:

@@ -43,6 +43,11 @@ CHOICES: dict[str, dict[str, Any]] = {
         "model.activation": "gelu", "model.embedding_norm": True,
     },
     "clm transformer attention alone": {"model.mlp": False},
+    "clm transformer extras": {
+        "model.bigrams": 1000, "model.smear": True, "model.mix_input": True, "model.activation": "relu2",
+    },
+    "clm transformer hashed": {"model.bigrams": 7, "model.positions": "learned"},
+    "mlm transformer extras": {"model.bigrams": 1000, "model.smear": True, "model.mix_input": True},
     "clm transformer nowhere": {"model.positions": "none", "model.qk_norm": False, "model.activation": "geglu"},
     "clm lstm plain": {"model.plain": True},
     "clm rnn relu": {"model.plain": True, "model.nonlinearity": "relu", "model.tied": False},

@@ -25,6 +25,7 @@ LABELLED = [{"text": f"{'abc' if n % 2 else 'fgh'}{'de ' * (n % 5)}{n}", "label"
 PAIRS = [(word := "abcdefgh"[n % 5 : n % 5 + 2 + n % 4] + str(n % 7), word[::-1]) for n in range(60)]
 CASES = {
     "clm transformer": {"train.accumulate": 2},
+    "preset fast": {},
     "clm lstm": {},
     "clm cnn": {},
     "clm hybrid": {},

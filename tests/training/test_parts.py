@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from nbllm.config import TrainConfig
+from nbllm.config import ModelConfig, TrainConfig
 from nbllm.errors import RunError
+from nbllm.models.language_model import LanguageModel
 from nbllm.training import checkpoint
 from nbllm.training.diagnosis import overfits
-from nbllm.training.optim import Muon, Optimizers, is_hidden_matrix, orthogonalize
+from nbllm.training.optim import Muon, Optimizers, is_hidden_matrix, orthogonalize, rate_of
 from nbllm.training.schedules import lr_factor
 
 
@@ -65,6 +66,42 @@ def test_muon_steps_as_defined_for_one_matrix() -> None:
     direction = orthogonalize((0.05 * gradient + 0.95 * momentum)[None], torch.float32)[0]
     expected = before * (1 - 0.01 * 0.1) - 0.01 * 0.2 * 6**0.5 * direction
     assert torch.allclose(weight, expected, atol=1e-6)
+
+
+def test_matrices_together_step_as_each_alone_also_where_some_have_no_gradient() -> None:
+    generator = torch.Generator().manual_seed(0)
+    weights = {f"w{n}": nn.Parameter(torch.randn(6, 4, generator=generator)) for n in range(4)}
+    alone = {name: nn.Parameter(weight.detach().clone()) for name, weight in weights.items()}
+    together = Muon(weights, weight_decay=0.1)
+    each = {name: Muon({name: weight}, weight_decay=0.1) for name, weight in alone.items()}
+    for muon in (together, *each.values()):
+        muon._dtype = torch.float32
+    for step in range(3):
+        for number, name in enumerate(weights):
+            gradient = torch.randn(6, 4, generator=generator) if (number + step) % 3 else None
+            weights[name].grad = alone[name].grad = gradient
+            each[name].step(0.01)
+        together.step(0.01)
+    for name, weight in weights.items():
+        torch.testing.assert_close(weight, alone[name], rtol=0, atol=1e-5)
+        torch.testing.assert_close(together.momentum[name], each[name].momentum[name], rtol=0, atol=1e-6)
+
+
+def test_embeddings_and_a_head_of_its_own_learn_at_their_own_rates() -> None:
+    train = TrainConfig(embedding_rate=3.0, head_rate=0.5, weight_decay=0.0, optimizer="adamw", lr=0.1)
+    names = {"stack.embedding.weight": 3.0, "head.linear.weight": 0.5, "stack.blocks.0.mlp.up.weight": 1.0}
+    assert {name: rate_of(name, train) for name in names} == names
+    module = LanguageModel(ModelConfig(layers=1, width=8, heads=2, tied=False, bigrams=9), 5, 4)
+    before = {name: p.detach().clone() for name, p in module.named_parameters()}
+    optimizers = Optimizers(module, train)
+    for parameter in module.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizers.step(0.01)  # AdamW's first step is of the size of its rate
+    moved = {name: float((before[name] - p).detach().mean()) for name, p in module.named_parameters()}
+    assert moved["stack.embedding.weight"] == pytest.approx(0.03, rel=1e-3)
+    assert moved["stack.bigrams.embedding_table"] == pytest.approx(0.03, rel=1e-3)
+    assert moved["head.linear.weight"] == pytest.approx(0.005, rel=1e-3)
+    assert moved["stack.blocks.0.mlp.up.weight"] == pytest.approx(0.01, rel=1e-3)
 
 
 def test_who_takes_what() -> None:

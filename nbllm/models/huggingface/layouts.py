@@ -20,7 +20,7 @@ from nbllm.models.estimate import Shape
 
 ADVICE = "It is written as nbllm.load reads it."
 GATED = {"swiglu": "silu", "geglu": "gelu"}
-PLAIN = {"gelu": "gelu", "gelu_tanh": "gelu_pytorch_tanh", "relu": "relu", "silu": "silu"}
+PLAIN = {"gelu": "gelu", "gelu_tanh": "gelu_pytorch_tanh", "relu": "relu", "relu2": "relu2", "silu": "silu"}
 EPS = 1e-5
 """What torch's layer norm adds to the variance; BART's family has no setting for it."""
 # Where the norms stand, how places are told and whether embeddings are normalised, to the layout with two stacks.
@@ -59,6 +59,10 @@ def layout(config: ModelConfig, shape: Shape, *, pairs: bool = False, prefix: bo
         raise _none("attention without residuals and norms")
     if not config.mlp:
         raise _none("attention without MLPs")
+    extras = {"a table of token pairs": config.bigrams, "smeared embeddings": config.smear,
+              "embeddings mixed into its blocks": config.mix_input}  # fmt: skip
+    if any(extras.values()):
+        raise _none(f"a network with {' and '.join(name for name, there in extras.items() if there)}")
     if prefix:
         raise _none("a network that sees its prefix both ways")
     if shape.head == "tags":

@@ -18,7 +18,9 @@ from nbllm.models import masks
 from nbllm.models.mixers.base import Memory, Mixer
 from nbllm.models.norm import RMSNorm
 from nbllm.models.rope import Rope
+from nbllm.models.turned import normed_and_turned
 
+_WIDE = (torch.float32, torch.float64)
 _CACHED = 1 << 19
 """Scores that are computed at once where weights are shown: two megabytes."""
 
@@ -88,12 +90,42 @@ class Attention(Mixer):
 
     def project(self, x_BTD: torch.Tensor, start: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Queries_BHTK and keys_BJTK, normalised and turned to their places from `start` on, and values_BJTK."""
+        if self.rope is not None and self._trains_on_cpu(x_BTD):
+            return self._project_together(x_BTD, self.rope, start)
         q_BHTK = self.query_norm(self._split(self.query(x_BTD), self.heads)).transpose(1, 2)
         k_BJTK = self.key_norm(self._split(self.key(x_BTD), self.key_heads)).transpose(1, 2)
         v_BJTK = self._split(self.value(x_BTD), self.key_heads).transpose(1, 2)
         if self.rope is not None:
             q_BHTK, k_BJTK = self.rope(q_BHTK, start), self.rope(k_BJTK, start)
         return q_BHTK, k_BJTK, v_BJTK
+
+    def _trains_on_cpu(self, x_BTD: torch.Tensor) -> bool:
+        """Whether one product, with a backward pass of our own behind it, may take the place of the parts: where a
+        gradient is wanted, nobody listens to them (hooks), and nothing was put in their place (adapters)."""
+        if not torch.is_grad_enabled() or x_BTD.device.type != "cpu" or x_BTD.dtype not in _WIDE:
+            return False
+        if torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling() or self.query.bias is not None:
+            return False
+        parts = (self.query, self.key, self.value, self.query_norm, self.key_norm, self.rope)
+        kinds = (nn.Linear, nn.Linear, nn.Linear, RMSNorm, RMSNorm, Rope)
+        return all(type(part) is kind and not _heard(part) for part, kind in zip(parts, kinds, strict=True))
+
+    def _project_together(
+        self, x_BTD: torch.Tensor, rope: Rope, start: int
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What `project` gives, by one matrix product."""
+        assert isinstance(self.query_norm, RMSNorm), "asked for by _trains_on_cpu"
+        heads, key_heads, tokens = self.heads, self.key_heads, x_BTD.shape[1]
+        together = torch.cat((self.query.weight, self.key.weight, self.value.weight))
+        x_BTNK = self._split(F.linear(x_BTD, together), heads + 2 * key_heads)
+        scales_NK = torch.cat((self.query_norm.weight.expand(heads, -1), self.key_norm.weight.expand(key_heads, -1)))
+        cos_TK, sin_TK = rope.table(start, tokens)
+        turned_BTNK = normed_and_turned(
+            x_BTNK[:, :, : heads + key_heads], scales_NK, cos_TK, sin_TK, self.query_norm.eps
+        )
+        q_BTHK, k_BTJK = turned_BTNK[:, :, :heads], turned_BTNK[:, :, heads:]
+        v_BTJK = x_BTNK[:, :, heads + key_heads :]
+        return q_BTHK.transpose(1, 2), k_BTJK.transpose(1, 2), v_BTJK.transpose(1, 2)
 
     def allowed(
         self,
@@ -170,6 +202,11 @@ class Attention(Mixer):
 
     def _split(self, x_BTE: torch.Tensor, heads: int) -> torch.Tensor:
         return x_BTE.view(*x_BTE.shape[:2], heads, self.head_dim)
+
+
+def _heard(part: nn.Module) -> bool:
+    """Whether somebody listens to what goes into a part or comes out of it."""
+    return bool(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks)
 
 
 def _spread(x_BJSK: torch.Tensor, heads: int) -> torch.Tensor:
