@@ -1,5 +1,6 @@
 // Name, state, progress and the buttons. A click is answered here at once; what the worker then does comes by `status`.
 import { brief, clock, count, el, figures, say } from "./dom.js";
+import { download } from "./download.js";
 
 const ENDED = ["stopped", "finished", "failed", "lost"];
 const ASKED = {
@@ -33,6 +34,7 @@ export function header(model) {
   const pause = button("Pause", () => ask(resumes() ? "resume" : "pause"));
   const stop = button("Stop", () => ask("stop"));
   const checkpoint = button("Checkpoint", () => ask("checkpoint"));
+  const keep = download(model);
   const rate = el("input", { type: "text", inputmode: "decimal", size: "8", spellcheck: "false", "aria-label": "peak learning rate", title: "peak learning rate; Enter applies", class: "nbllm-lr" });
   let typing = false;
   rate.addEventListener("input", () => { typing = true; rate.removeAttribute("aria-invalid"); });
@@ -83,6 +85,7 @@ export function header(model) {
     stop.disabled = ended || asked?.command === "stop" || s.state === "stopping";
     checkpoint.disabled = !!asked || !["training", "paused"].includes(s.state);
     rate.disabled = ended;
+    keep.button.hidden = !ended;
     if (!typing) rate.value = figures(s.lr, 3);
     const said = model.get("notice");
     const lines = [
@@ -94,10 +97,11 @@ export function header(model) {
     say(notice, lines[0] ?? "");
     notice.hidden = !lines.length;
   }
+  model.on("change:notice", () => { if (model.get("notice").message) keep.reset(); });
   for (const part of ["name", "summary", "status", "notice", "heard"]) model.on(`change:${part}`, show);
   show();
   return el("div", { class: "nbllm-header" },
     el("div", { class: "nbllm-title" }, name, summary, el("span", { class: "nbllm-where" }, dot, state)),
     el("div", { class: "nbllm-progress" }, progress, ...numbers),
-    el("div", { class: "nbllm-actions" }, pause, stop, checkpoint, el("label", { class: "nbllm-control" }, el("span", {}, "lr"), rate), notice));
+    el("div", { class: "nbllm-actions" }, pause, stop, checkpoint, keep.button, el("label", { class: "nbllm-control" }, el("span", {}, "lr"), rate), notice));
 }

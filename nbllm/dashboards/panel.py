@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anywidget
 import traitlets
 
 from nbllm.dashboards import frontend
+from nbllm.dashboards.download import Download
 from nbllm.dashboards.feed import Feed, pack
 from nbllm.dashboards.presence import Presence
 from nbllm.errors import NbllmError
@@ -65,6 +67,7 @@ class Panel(anywidget.AnyWidget):
         self._run = run
         self._wake = wake
         self._fetch = fetch
+        self._download = Download(run)
         self._shown: dict[str, Any] = {}
         self._status_sent = 0.0
         self._notices = 0
@@ -118,7 +121,14 @@ class Panel(anywidget.AnyWidget):
             found = self._fetch(content["step"])
             if found is not None:
                 self.send({"kind": "map", "step": content["step"]}, [pack(found, self.probe.get("kind", "attention"))])
+        elif kind == "download" and isinstance(content.get("part"), int):
+            give = partial(self._give, content["part"])
+            threading.Thread(target=self._try, args=(give,), name="nbllm-download", daemon=True).start()
         self._wake()
+
+    def _give(self, part: int) -> None:
+        """Send a piece of the packed run."""
+        self.send(*self._download.piece(part))
 
     def _command(self, content: dict[str, Any]) -> None:
         calls: dict[str, Callable[[], Any]] = {

@@ -44,6 +44,10 @@ _POINTS = """() => [...document.querySelectorAll('.js-plotly-plot')].flatMap((pl
 class Lab:
     """JupyterLab on a free port with scratch settings, and one browser page on it."""
 
+    program = "jupyterlab"
+    address = "lab/tree/{name}.ipynb?token=t&reset"
+    ready = "api?token=t"  # answers as soon as the server does
+
     def __init__(
         self,
         work: Path,
@@ -81,13 +85,8 @@ class Lab:
             **(env or {}),
         }  # fmt: skip
         self._log = open(self.work / "lab.log", "w")  # noqa: SIM115 - lives as long as the server
-        arguments = [
-            "--allow-root", "--no-browser", "--expose-app-in-browser", "--ip=127.0.0.1", f"--port={self.port}",
-            "--IdentityProvider.token=t", f"--ServerApp.root_dir={self.work}",
-        ]  # fmt: skip
-        self._server = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", *arguments], env=self._env, stdout=self._log, stderr=self._log
-        )
+        call = [sys.executable, "-m", self.program, "--no-browser", f"--port={self.port}", *self._arguments()]
+        self._server = subprocess.Popen(call, env=self._env, stdout=self._log, stderr=self._log)
         try:
             self._await_server()
             self._playwright = sync_playwright().start()
@@ -96,6 +95,13 @@ class Lab:
         except BaseException:
             self._server.terminate()
             raise
+
+    def _arguments(self) -> list[str]:
+        """How the program is called, beside its port."""
+        return [
+            "--allow-root", "--expose-app-in-browser", "--ip=127.0.0.1", "--IdentityProvider.token=t",
+            f"--ServerApp.root_dir={self.work}",
+        ]  # fmt: skip
 
     def __enter__(self) -> Lab:
         return self
@@ -109,17 +115,25 @@ class Lab:
         until = time.monotonic() + 90
         while True:
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api?token=t", timeout=1).close()
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{self.ready}", timeout=1).close()
                 return
             except OSError:
                 if self._server.poll() is not None or time.monotonic() > until:
                     raise RuntimeError(
-                        f"JupyterLab did not start:\n{(self.work / 'lab.log').read_text()[-2000:]}"
+                        f"{self.program} did not start:\n{(self.work / 'lab.log').read_text()[-2000:]}"
                     ) from None
                 time.sleep(0.2)
 
     def open(self, name: str, cells: list[str]) -> Page:
         """Make a notebook of these cells, open it, and wait for its kernel."""
+        self._write(name, cells)
+        self.page = self._browser.new_page(viewport=self._size)  # type: ignore[arg-type]
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)[:400]))
+        self.page.on("console", self._hear)
+        self._load()
+        return self.page
+
+    def _write(self, name: str, cells: list[str]) -> None:
         self._name = name
         empty: dict[str, Any] = {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": []}
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -128,18 +142,13 @@ class Lab:
             "cells": [{**empty, "id": f"c{i}", "source": cell} for i, cell in enumerate(cells)],
         }  # fmt: skip
         (self.work / f"{name}.ipynb").write_text(json.dumps(notebook))
-        self.page = self._browser.new_page(viewport=self._size)  # type: ignore[arg-type]
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)[:400]))
-        self.page.on("console", self._hear)
-        self._load()
-        return self.page
 
     def _hear(self, message: Any) -> None:
         if message.type == "error" and "favicon" not in message.text:
             self.errors.append(message.text[:400])
 
     def _load(self) -> None:
-        self.page.goto(f"http://127.0.0.1:{self.port}/lab/tree/{self._name}.ipynb?token=t&reset")
+        self.page.goto(f"http://127.0.0.1:{self.port}/{self.address.format(name=self._name)}")
         self.page.wait_for_selector(".jp-Notebook", timeout=90_000)
         self.wait_idle()
 
