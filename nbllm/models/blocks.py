@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from nbllm.config import ModelConfig
+from nbllm.models import products
 from nbllm.models.mixers.base import Memory, Mixer
 from nbllm.models.norm import norm
 
@@ -54,9 +55,25 @@ class MLP(nn.Module):
 
     def forward(self, x_BTD: torch.Tensor) -> torch.Tensor:
         f = ACTIVATIONS[self.activation]
+        if products.rounds(x_BTD, self.up.weight) and self._untouched():
+            return self._in_bf16(x_BTD)
         if self.gate is None:
             return self.down(f(self.up(x_BTD)))
         return self.down(f(self.gate(x_BTD)) * self.up(x_BTD))
+
+    def _untouched(self) -> bool:
+        return all(products.untouched(layer) for layer in (self.gate, self.up, self.down) if layer is not None)
+
+    def _in_bf16(self, x_BTD: torch.Tensor) -> torch.Tensor:
+        """The same with all in between in bfloat16, gate and up by one product."""
+        f = ACTIVATIONS[self.activation]
+        if self.gate is None:
+            inside_BTM = f(products.product(x_BTD, self.up.weight, wide=False))
+        else:
+            both_BTM = products.product(x_BTD, torch.cat((self.gate.weight, self.up.weight)), wide=False)
+            gate_BTM, up_BTM = both_BTM.chunk(2, dim=-1)
+            inside_BTM = f(gate_BTM) * up_BTM
+        return products.product(inside_BTM, self.down.weight)
 
     def init_weights(self) -> None:
         """Scaled by fan-in; the way out begins at zero, so that a fresh block passes its input on."""

@@ -16,7 +16,7 @@ from nbllm.data import prepare as data_prepare
 from nbllm.data import tokenizers
 from nbllm.errors import ConfigError
 from nbllm.inspection import probe as inspection
-from nbllm.models import estimate
+from nbllm.models import estimate, products
 from nbllm.objectives.base import Batch, Objective, to_device
 from nbllm.objectives.make import make, recipe
 from nbllm.runners import initial
@@ -87,7 +87,7 @@ def assemble(folder: RunFolder, config: RunConfig, device: torch.device, report:
         held_out=held_out_batches,
         tokens_per_byte=corpus.tokens_per_byte,
         progress=Progress(steps=budget(config, corpus), lr=settings.lr, accumulate=settings.accumulate),
-        autocast=_autocast(settings.precision, device),
+        autocast=narrowing(settings.precision, device),
         data_state=corpus.state,
         load_data_state=corpus.load_state,
     )
@@ -141,8 +141,11 @@ def budget(config: RunConfig, corpus: Corpus) -> int | None:
     return None
 
 
-def _autocast(precision: str, device: torch.device) -> Callable[[], Any] | None:
-    """bf16 where it pays: on a GPU that has it. On a CPU it is slower at these sizes, and is used when asked for."""
+def narrowing(precision: str, device: torch.device) -> Callable[[], Any] | None:
+    """bf16 where it pays: on a GPU that has it, and for the matrix products of a CPU that has it. A whole network in
+    bf16 is slower on a CPU, and is had there when asked for."""
+    if precision == "auto" and device.type == "cpu" and products.cpu_has_bf16():
+        return products.in_bf16
     wanted = precision == "bf16" or (
         precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     )

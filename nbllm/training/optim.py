@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nbllm.config import TrainConfig
+from nbllm.models.products import cpu_has_bf16
 from nbllm.training.finetune import layer_rates, unfreeze_steps
 
 MOMENTUM = 0.95
@@ -49,7 +50,7 @@ class Muon:
         self.rates = rates or {}
         self.weight_decay = weight_decay
         device = next(iter(named.values())).device.type if named else "cpu"
-        self._dtype = torch.bfloat16 if device == "cuda" or (device == "cpu" and _cpu_has_bf16()) else torch.float32
+        self._dtype = torch.bfloat16 if device == "cuda" or (device == "cpu" and cpu_has_bf16()) else torch.float32
         groups: dict[tuple[int | float, ...], list[str]] = defaultdict(list)
         for name, parameter in named.items():
             groups[(*parameter.shape, self.rates.get(name, 1.0))].append(name)
@@ -170,10 +171,3 @@ def is_hidden_matrix(name: str, parameter: Tensor) -> bool:
     weight."""
     outside = (*_EMBEDDINGS, *_HEADS, "lora_", "weight_hh", "weight_ih")
     return parameter.ndim == 2 and min(parameter.shape) > 1 and not any(part in name for part in outside)
-
-
-def _cpu_has_bf16() -> bool:
-    """Whether the CPU multiplies bf16 in hardware (AMX or AVX-512 BF16)."""
-    return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()) or bool(
-        getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-    )

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from nbllm.config import ModelConfig
-from nbllm.models import masks
+from nbllm.models import masks, products
 from nbllm.models.mixers.base import Memory, Mixer
 from nbllm.models.norm import RMSNorm
 from nbllm.models.rope import Rope
@@ -86,7 +86,7 @@ class Attention(Mixer):
             is_causal=plain and self.causal and queries > 1,
             enable_gqa=self.heads != self.key_heads,
         )
-        return self.out(y_BHTK.transpose(1, 2).flatten(2)), state
+        return products.through(self.out, y_BHTK.transpose(1, 2).flatten(2)), state
 
     def project(self, x_BTD: torch.Tensor, start: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Queries_BHTK and keys_BJTK, normalised and turned to their places from `start` on, and values_BJTK."""
@@ -108,7 +108,7 @@ class Attention(Mixer):
             return False
         parts = (self.query, self.key, self.value, self.query_norm, self.key_norm, self.rope)
         kinds = (nn.Linear, nn.Linear, nn.Linear, RMSNorm, RMSNorm, Rope)
-        return all(type(part) is kind and not _heard(part) for part, kind in zip(parts, kinds, strict=True))
+        return all(type(part) is kind and not products.heard(part) for part, kind in zip(parts, kinds, strict=True))
 
     def _project_together(
         self, x_BTD: torch.Tensor, rope: Rope, start: int
@@ -117,7 +117,8 @@ class Attention(Mixer):
         assert isinstance(self.query_norm, RMSNorm), "asked for by _trains_on_cpu"
         heads, key_heads, tokens = self.heads, self.key_heads, x_BTD.shape[1]
         together = torch.cat((self.query.weight, self.key.weight, self.value.weight))
-        x_BTNK = self._split(F.linear(x_BTD, together), heads + 2 * key_heads)
+        multiply = products.product if products.rounds(x_BTD, together) else F.linear
+        x_BTNK = self._split(multiply(x_BTD, together), heads + 2 * key_heads)
         scales_NK = torch.cat((self.query_norm.weight.expand(heads, -1), self.key_norm.weight.expand(key_heads, -1)))
         cos_TK, sin_TK = rope.table(start, tokens)
         turned_BTNK = normed_and_turned(
@@ -202,11 +203,6 @@ class Attention(Mixer):
 
     def _split(self, x_BTE: torch.Tensor, heads: int) -> torch.Tensor:
         return x_BTE.view(*x_BTE.shape[:2], heads, self.head_dim)
-
-
-def _heard(part: nn.Module) -> bool:
-    """Whether somebody listens to what goes into a part or comes out of it."""
-    return bool(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks)
 
 
 def _spread(x_BJSK: torch.Tensor, heads: int) -> torch.Tensor:
