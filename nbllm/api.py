@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from nbllm.config import DataConfig
+from nbllm.dashboards.form import Form, configure
 from nbllm.dashboards.playground import playground
+from nbllm.dashboards.studio import studio
 from nbllm.data.notebook_objects import write_records
 from nbllm.data.preview import Preview
 from nbllm.data.preview import preview as _preview
@@ -34,6 +36,7 @@ __all__ = [
     "Comparison",
     "Explanation",
     "Exported",
+    "Form",
     "LearningCurve",
     "LrFinder",
     "Model",
@@ -43,6 +46,7 @@ __all__ = [
     "attach",
     "balance",
     "compare",
+    "configure",
     "cost",
     "cost_layers",
     "doctor",
@@ -58,6 +62,7 @@ __all__ = [
     "repeat_layers",
     "runs",
     "scan",
+    "studio",
     "suggest",
     "suggest_layers",
     "tokens",

@@ -153,6 +153,10 @@ TASKS: Registry[Any] = Registry(
     chat="nbllm.tasks.chat:Chat",
     qa="nbllm.tasks.qa:QuestionAnswering",
 )
+# What the front door knows of a cell's text, for those who stand behind it.
+CELLS: Registry[Any] = Registry(
+    "way with a cell", read="nbllm.magics.cells:read", begin="nbllm.magics.cells:begin_cell"
+)
 VIEWS: Registry[Any] = Registry(
     "view",
     dashboard="nbllm.dashboards:dashboard",

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from nbllm.config import own_presets
 from nbllm.config.families import FAMILIES, usual
 from nbllm.config.model import ModelConfig
 from nbllm.config.options import LISTS, SHORTHAND, TABLES, options, short_names
@@ -36,6 +37,13 @@ def resolve(layers: Layers, settings: Layers = ()) -> RunConfig:
     is asked for now wins over the settings too; one from the settings, or the default, only fills what they leave open.
     Raises ConfigError: one line with the key, the place it stands in, and what to type instead.
     """
+    flat, origin = filled_in(layers, settings)
+    return validate(_nest(flat), "the configuration", origin)
+
+
+def filled_in(layers: Layers, settings: Layers = ()) -> tuple[dict[str, Any], dict[str, str]]:
+    """The same before it is checked: by dotted key what is asked for and what size, family and preset fill in, and
+    where each was said."""
     below, from_where = _merge(settings)
     asked, origin = _merge(layers)
     asked, origin = _with_preset(asked, origin, below)
@@ -54,7 +62,7 @@ def resolve(layers: Layers, settings: Layers = ()) -> RunConfig:
     family = usual(kind, {**below, **asked})
     filled = {key: value for key, value in {**family, **filled}.items() if not _of_another_kind(key, known)}
     merged = {**below, **filled, **asked} if "size" in asked else {**filled, **below, **asked}
-    return validate(_nest(merged), "the configuration", {**from_where, **origin})
+    return merged, {**from_where, **origin}
 
 
 def asked(layers: Layers) -> dict[str, Any]:
@@ -93,13 +101,26 @@ def _with_preset(
     name = asked.get("preset", below.get("preset"))
     if name is None:
         return asked, origin
-    if name not in PRESETS:
-        raise ConfigError(f"There is no preset '{name}'.", did_you_mean(name, PRESETS))
     budget = any(asked.get(key) for key in _BUDGET_KEYS)
     sized = {} if "size" in asked else OWN_SIZES.get(name, {})
     own = {key: value for key, value in sized.items() if not (budget and key in _BUDGET_KEYS)}
-    filled = PRESETS[name] | own
+    filled = _preset(str(name), budget) | own
     return {**filled, **asked}, {**dict.fromkeys(filled, f"preset {name}"), **origin}
+
+
+def _preset(name: str, budget: bool) -> dict[str, Any]:
+    """What the preset of that name sets, by dotted key: one of ours, or of the user's own, which may name one of ours.
+    Where a `budget` is asked for, it brings none."""
+    if name in PRESETS:
+        return PRESETS[name]
+    if name not in own_presets.names():
+        raise ConfigError(f"There is no preset '{name}'.", did_you_mean(name, [*PRESETS, *own_presets.names()]))
+    flat = dict(_flatten(own_presets.read(name), f"preset {name}", short_names()))
+    below = flat.pop("preset", None)
+    if below is not None and below not in PRESETS:
+        raise ConfigError(f"The preset '{name}' names the preset '{below}'.", did_you_mean(below, PRESETS))
+    flat = {**PRESETS.get(str(below), {}), **flat}
+    return {key: value for key, value in flat.items() if not (budget and key in _BUDGET_KEYS)}
 
 
 def _of_another_kind(key: str, known: Collection[str] | None) -> bool:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from nbllm.config import own_presets
 from nbllm.config.presets import PRESETS
 from nbllm.config.schema import RunConfig
 from nbllm.registry import CALLBACKS, LOGGERS, METRICS, MODELS, OBJECTIVES, TOKENIZERS, Registry
@@ -52,10 +55,9 @@ class Option:
 
 def options() -> list[Option]:
     """Every leaf of the configuration. A field name that stands once needs no section in its flag."""
-    found = list(_leaves(RunConfig, ""))
     short = short_names()
     table = []
-    for path, info in found:
+    for path, info in leaves():
         name = path.rpartition(".")[2]
         section = path.partition(".")[0]
         if path in SPELLED:
@@ -70,26 +72,34 @@ def options() -> list[Option]:
         if path in TABLES or path in LISTS:
             choices = tuple((TABLES | LISTS)[path])
         elif path == "preset":
-            choices = tuple(PRESETS)
+            choices = (*PRESETS, *own_presets.names())
         default = info.get_default(call_default_factory=True)
         table.append(Option(path, "--" + flag.replace("_", "-"), info.description or "", default, kind, choices))
     return table
 
 
-def short_names() -> dict[str, str]:
+@cache
+def short_names() -> Mapping[str, str]:
     """Field names that stand in one section alone, to their dotted path."""
-    paths = [path for path, _ in _leaves(RunConfig, "") if path.partition(".")[0] not in QUALIFIED]
+    paths = [path for path, _ in leaves() if path.partition(".")[0] not in QUALIFIED]
     names = [path.rpartition(".")[2] for path in paths]
-    return {name: path for name, path in zip(names, paths, strict=True) if names.count(name) == 1}
+    count = Counter(names)
+    return {name: path for name, path in zip(names, paths, strict=True) if count[name] == 1}
 
 
-def _leaves(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any]]:
+@cache
+def leaves() -> tuple[tuple[str, Any], ...]:
+    """Every leaf of the configuration: its dotted path and pydantic's FieldInfo."""
+    return tuple(_below(RunConfig, ""))
+
+
+def _below(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any]]:
     for name, info in section.model_fields.items():
         path = f"{prefix}{name}"
         if path == "format":
             continue
         if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            yield from _leaves(info.annotation, path + ".")
+            yield from _below(info.annotation, path + ".")
         else:
             yield path, info
 
@@ -98,6 +108,8 @@ def _kind(annotation: Any) -> tuple[Any, tuple[str, ...]]:
     """The kind of a leaf's values, and its choices where it has few."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         annotation = next(a for a in typing.get_args(annotation) if a is not type(None))
+    if typing.get_origin(annotation) is typing.Annotated:
+        annotation = typing.get_args(annotation)[0]
     if typing.get_origin(annotation) is Literal:
         return "text", tuple(str(a) for a in typing.get_args(annotation))
     if typing.get_origin(annotation) is dict:

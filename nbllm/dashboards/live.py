@@ -70,9 +70,26 @@ class Dashboard:
         self._boxes = []
         self._views = []
 
+    def widget(self) -> Any:
+        """The live view by itself, to be put into a layout of your own; the notebook keeps no picture of it."""
+        at_ends(Follower.settle_all)
+        self._follower.look()
+        box, panel, _ = self._box()
+        self._add(panel)
+        return box
+
     def _show_widgets(self, snapshot: Snapshot) -> None:
-        import ipywidgets
         from IPython.display import display
+
+        box, panel, line = self._box()
+        view = {"model_id": box.model_id, "version_major": 2, "version_minor": 0}
+        display({"application/vnd.jupyter.widget-view+json": view, "text/plain": line}, raw=True)
+        self._add(panel)
+        self._add(_Fallback(panel, snapshot))
+
+    def _box(self) -> tuple[Any, Any, str]:
+        """Panel and figure in a box, the panel, and a line of text."""
+        import ipywidgets
 
         from nbllm.dashboards.figure import Figure
         from nbllm.dashboards.panel import Panel
@@ -86,10 +103,7 @@ class Dashboard:
         box = ipywidgets.VBox([panel, Figure()])
         box.add_class("nbllm-dashboard")
         self._boxes.append(box)
-        view = {"model_id": box.model_id, "version_major": 2, "version_minor": 0}
-        display({"application/vnd.jupyter.widget-view+json": view, "text/plain": line}, raw=True)
-        self._add(panel)
-        self._add(_Fallback(panel, snapshot))
+        return box, panel, line
 
     def _add(self, view: Any) -> None:
         self._views.append(view)

@@ -8,6 +8,7 @@ from typing import Any
 
 from nbllm.config import SIZES, RunConfig, goal_of
 from nbllm.errors import ConfigError, DataError
+from nbllm.handles.forecast import FLOPS_A_CORE, FLOPS_A_GPU
 from nbllm.handles.rules import RULES
 from nbllm.handles.suggestion import Suggestion, cell_text, minutes_in_words
 from nbllm.handles.survey import Survey
@@ -19,8 +20,6 @@ KINDS = {
     "classification": "bert", "seq2seq": "seq2seq", "mlm": "bert", "nsp": "bert", "elbo": "vae", "span": "seq2seq",
     "prefix-lm": "transformer", "tagging": "bert",
 }  # fmt: skip
-_FLOPS_A_CORE = 25e9  # a second, of these small trainings: what is taken until it is measured
-_FLOPS_A_GPU = 5e12
 _PLANNED = 0.93  # share of the minutes that goes into steps, as the loop plans it
 _CALIBRATION = 1.5  # seconds
 _SUBWORDS = {"classification": 4000}
@@ -38,7 +37,7 @@ class Choice:
     ):
         self.seen, self.minutes, self.own, self.shown, self.say = seen, minutes, own, shown, say
         self.device = pick_device("auto")
-        self.speed = _FLOPS_A_GPU if self.device != "cpu" else _FLOPS_A_CORE * cores()
+        self.speed = FLOPS_A_GPU if self.device != "cpu" else FLOPS_A_CORE * cores()
         self.settings: dict[str, Any] = {}
         self.reasons: list[tuple[str, str, str]] = []
         self.notes: list[str] = []

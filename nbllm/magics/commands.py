@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from nbllm.magics.command import Command
-from nbllm.magics.tables import auditing, coding, looking, runs, tasks, training, writing
+from nbllm.magics.tables import auditing, coding, looking, runs, studio, tasks, training, writing
 
-_TABLES = (training.TABLE, writing.TABLE, runs.TABLE, looking.TABLE, auditing.TABLE, tasks.TABLE, coding.TABLE)
+_TABLES = (
+    *(training.TABLE, writing.TABLE, studio.TABLE, runs.TABLE, looking.TABLE),
+    *(auditing.TABLE, tasks.TABLE, coding.TABLE),
+)
 
 COMMANDS: dict[str, Command] = {command.name: command for table in _TABLES for command in table}

@@ -17,10 +17,11 @@ from nbllm.magics.complete import offer
 from nbllm.magics.models import ModelMagics
 from nbllm.magics.runs import RunMagics
 from nbllm.magics.settings import NbLLM
+from nbllm.magics.studio import StudioMagics
 
 _CELL = re.compile(r"\s*%%(llm_\w+)(.*)", re.DOTALL)
 _MATCHER = "nbllm"
-_CLASSES = (RunMagics, ModelMagics)
+_CLASSES = (RunMagics, ModelMagics, StudioMagics)
 
 
 def load(shell: InteractiveShell) -> None:

@@ -11,9 +11,8 @@ from typing import Any
 from IPython.core.magic import magics_class
 from IPython.display import display
 
-from nbllm.config import resolve
-from nbllm.dashboards.tiers import tier
 from nbllm.magics.base import Asked, Base, magic
+from nbllm.magics.cells import begin
 from nbllm.magics.commands import COMMANDS
 from nbllm.magics.layers import config_layers
 from nbllm.magics.live_line import LiveLine
@@ -40,25 +39,10 @@ class RunMagics(Base):
 
     @magic
     def llm_train(self, asked: Asked) -> Any:
-        from nbllm import api
-
-        name, flags = run_name(asked.parsed), asked.flags
-        layers, data_object = config_layers(asked.parsed, asked.cell or "", asked.names)
-        resolve(layers)  # a wrong key or value is said before anything else is looked at, as is a wrong $NBLLM_DISPLAY
-        tier()
-        if "seeds" in flags:
-            settings = series_arguments("train", asked.line, flags, data_object)
-            return self._series(api.repeat_layers(name, layers, flags["seeds"], **settings), flags)
-        run = api.train_layers(
-            name,
-            layers,
-            data_object=data_object,
-            runner=flags.get("runner", "process"),
-            resume=bool(flags.get("resume")),
-            replace=bool(flags.get("replace")),
-            command=f"%llm_train {asked.line}".strip(),
-        )
-        return self._trained(run, bool(flags.get("wait")))
+        made = begin(asked.parsed, asked.cell or "", asked.names, asked.line)
+        if "seeds" in asked.flags:
+            return self._series(made, asked.flags)
+        return self._trained(made, bool(asked.flags.get("wait")))
 
     @magic
     def llm_generate(self, asked: Asked) -> Any:

@@ -33,15 +33,20 @@ DEFAULTS: dict[str, Any] = {}  # what `%config NbLLM` says, by dotted key
 
 def configure(layers: Layers) -> RunConfig:
     """The configuration by the order of precedence: settings files, %config, then the given layers."""
-    files = [Path(platformdirs.user_config_dir("nbllm", appauthor=False)) / "config.yaml", Path("nbllm.yaml")]
-    settings = [*read_settings(files), ("%config NbLLM", DEFAULTS)]
-    config = resolve(initial.with_parent(layers, settings), settings)
+    config = resolve(*gathered(layers))
     cap = os.environ.get("NBLLM_QUICK_STEPS")
     if cap:  # notebooks and README examples in tests: the same cells, cut short
         steps = min(config.train.steps or int(cap), int(cap))
         short = {**config.train.model_dump(), "tokens": None, "epochs": None, "minutes": None, "steps": steps}
         config.train = type(config.train).model_validate(short)
     return config
+
+
+def gathered(layers: Layers) -> tuple[Layers, Layers]:
+    """The layers with what a parent's network brings, and those that a user has set once, as `resolve` takes them."""
+    files = [Path(platformdirs.user_config_dir("nbllm", appauthor=False)) / "config.yaml", Path("nbllm.yaml")]
+    settings = [*read_settings(files), ("%config NbLLM", DEFAULTS)]
+    return initial.with_parent(layers, settings), settings
 
 
 def create(
