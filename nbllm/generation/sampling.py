@@ -82,7 +82,11 @@ class Sampler:
         logits_BV = self.adjust(logits_BV, seen_BV)
         if self.temperature == 0:
             return logits_BV.argmax(-1)
-        return torch.multinomial(logits_BV.softmax(-1), 1, generator=generator).squeeze(-1)
+        shares_BV = logits_BV.softmax(-1)
+        # What torch.multinomial does for one draw, without its checks of what a softmax cannot give: the token whose
+        # exponential clock of rate p rings first.
+        clocks_BV = torch.empty_like(shares_BV).exponential_(generator=generator)
+        return shares_BV.div_(clocks_BV).argmax(-1)
 
 
 def _check(name: str, value: object, good: bool, advice: str) -> None:

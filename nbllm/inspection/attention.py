@@ -122,6 +122,10 @@ def gather(
 ) -> Tensor:
     """The patterns of these names during a run, or those of one row of the batch, as one tensor. Each is put into its
     place as soon as it is there, so that a long text is held once and not twice."""
+    known = internals(module)
+    parts = [known[name].part for name in names]
+    if all(type(part) is Attention for part in parts):
+        return _seen(parts, run, dtype, row)
     place = {name: index for index, name in enumerate(names)}
     found: list[Tensor] = []
 
@@ -134,6 +138,38 @@ def gather(
 
     with capture(module, *names, dtype=dtype, keep=put):
         run()
+    return found[0]
+
+
+def _seen(mixers: Sequence[Any], run: Callable[[], Any], dtype: torch.dtype, row: int | None) -> Tensor:
+    """The same of self-attention: while it runs, the mixers' fused kernel makes way for one that computes the weights
+    and goes on with them, so that the scores are computed once and not twice."""
+    found: list[Tensor] = []
+
+    def showing(place: int, mixer: Any) -> Callable[..., Any]:
+        def attend(q_BHTK: Tensor, k_BJSK: Tensor, v_BJSK: Tensor, *more: Tensor | None) -> Tensor:
+            batch, heads, queries, _ = q_BHTK.shape
+            shape = (heads, queries, k_BJSK.shape[2])
+            if not found:
+                whole = shape if row is not None else (batch, *shape)
+                found.append(q_BHTK.new_empty(len(mixers), *whole, dtype=dtype))
+            own = found[0][place] if row is None else found[0][place][None]
+            fits = row is None or batch == 1
+            room_BHTS = own if fits else q_BHTK.new_empty(batch, *shape, dtype=dtype)
+            y_BHTK = mixer.show(room_BHTS, q_BHTK, k_BJSK, v_BJSK, *more)
+            if not fits:
+                own.copy_(room_BHTS[row])
+            return y_BHTK
+
+        return attend
+
+    try:
+        for place, mixer in enumerate(mixers):
+            mixer.attend = showing(place, mixer)  # hides the method of that name
+        run()
+    finally:
+        for mixer in mixers:
+            vars(mixer).pop("attend", None)
     return found[0]
 
 

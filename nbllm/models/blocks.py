@@ -55,7 +55,7 @@ class MLP(nn.Module):
 
     def forward(self, x_BTD: torch.Tensor) -> torch.Tensor:
         f = ACTIVATIONS[self.activation]
-        if products.rounds(x_BTD, self.up.weight) and self._untouched():
+        if self._untouched() and products.rounds(x_BTD, self.up.weight):
             return self._in_bf16(x_BTD)
         if self.gate is None:
             return self.down(f(self.up(x_BTD)))

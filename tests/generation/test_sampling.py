@@ -55,6 +55,14 @@ def test_temperature_zero_takes_the_likeliest() -> None:
     assert Sampler(temperature=1e-30).draw(LOGITS).tolist() == LOGITS.argmax(-1).tolist()
 
 
+def test_draws_are_those_of_torchs_multinomial() -> None:
+    """The same seed writes the same text, whichever of the two draws."""
+    for seed in range(20):
+        theirs = torch.multinomial(LOGITS.softmax(-1), 1, generator=torch.Generator().manual_seed(seed))
+        ours = Sampler(temperature=1).draw(LOGITS, generator=torch.Generator().manual_seed(seed))
+        assert ours.tolist() == theirs[:, 0].tolist()
+
+
 def test_draws_follow_the_distribution() -> None:
     sampler = Sampler(temperature=0.7, top_k=6, top_p=0.9, min_p=0.02)
     draws = sampler.draw(LOGITS[:1].expand(20_000, -1), generator=torch.Generator().manual_seed(1))

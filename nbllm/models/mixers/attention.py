@@ -7,6 +7,7 @@ B batch, T queries, S keys, D width, H query heads, J key heads (H a multiple of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import torch
@@ -75,18 +76,29 @@ class Attention(Mixer):
         q_BHTK, k_BJSK, v_BJSK = self.project(x_BTD, start=0 if state is None else state.length)
         if state is not None:
             k_BJSK, v_BJSK = state.append(k_BJSK, v_BJSK)
+        y_BHTK = self.attend(q_BHTK, k_BJSK, v_BJSK, real_BT, mask)
+        return products.through(self.out, y_BHTK.transpose(1, 2).flatten(2)), state
+
+    def attend(
+        self,
+        q_BHTK: torch.Tensor,
+        k_BJSK: torch.Tensor,
+        v_BJSK: torch.Tensor,
+        real_BS: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """softmax(q k^T / sqrt(K)) v, y_BHTK, by a fused kernel, which shows no weights (`show` does)."""
         queries, keys = q_BHTK.shape[2], k_BJSK.shape[2]
         # The kernels' own causal mask aligns the first query with the first key: right only where both begin together.
-        plain = real_BT is None and mask is None and self.window is None and (not self.causal or queries in (1, keys))
-        y_BHTK = F.scaled_dot_product_attention(
+        plain = real_BS is None and mask is None and self.window is None and (not self.causal or queries in (1, keys))
+        return F.scaled_dot_product_attention(
             q_BHTK,
             k_BJSK,
             v_BJSK,
-            None if plain else self.allowed(queries, keys, q_BHTK.device, real_BT, mask),
+            None if plain else self.allowed(queries, keys, q_BHTK.device, real_BS, mask),
             is_causal=plain and self.causal and queries > 1,
             enable_gqa=self.heads != self.key_heads,
         )
-        return products.through(self.out, y_BHTK.transpose(1, 2).flatten(2)), state
 
     def project(self, x_BTD: torch.Tensor, start: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Queries_BHTK and keys_BJTK, normalised and turned to their places from `start` on, and values_BJTK."""
@@ -155,7 +167,22 @@ class Attention(Mixer):
         mask: torch.Tensor | None = None,
         dtype: torch.dtype | None = None,
     ) -> torch.Tensor:
-        """weights_BHTS, which the fused kernel never shows, in `dtype` where one is given.
+        """weights_BHTS, which the fused kernel never shows, in `dtype` where one is given."""
+        batch, heads, queries, _ = q_BHTK.shape
+        out_BHTS = q_BHTK.new_empty(batch, heads, queries, k_BJSK.shape[2], dtype=dtype)
+        self.show(out_BHTS, q_BHTK, k_BJSK, None, real_BS, mask)
+        return out_BHTS
+
+    def show(
+        self,
+        out_BHTS: torch.Tensor,
+        q_BHTK: torch.Tensor,
+        k_BJSK: torch.Tensor,
+        v_BJSK: torch.Tensor | None,
+        real_BS: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+    ) -> torch.Tensor | None:
+        """Write the weights into room for them, in its dtype; with values also what `attend` gives, y_BHTK.
 
         Some queries at a time, so that their scores stay in the processor's cache, and without keys that are out of
         sight anyway: at 1,024 tokens ten times as quick as all at once.
@@ -163,26 +190,38 @@ class Attention(Mixer):
         batch, heads, queries, _ = q_BHTK.shape
         keys = k_BJSK.shape[2]
         before = keys - queries
-        out_BHTS = q_BHTK.new_empty(batch, heads, queries, keys, dtype=dtype)
-        q_BHTK, k_BHKS = q_BHTK / self.head_dim**0.5, _spread(k_BJSK, self.heads).transpose(2, 3)
+        k_BHKS = _spread(k_BJSK, self.heads).transpose(2, 3)
+        v_BHSK = None if v_BJSK is None else _spread(v_BJSK, self.heads)
+        y_BHTK = None if v_BHSK is None else torch.empty_like(q_BHTK)
         plain = real_BS is None and mask is None and self.window is None
         allowed = None if plain else self.allowed(queries, keys, q_BHTK.device, real_BS, mask)
         size = max(16, _CACHED // (batch * heads * keys))
         for start in range(0, queries, size):
             end = min(start + size, queries)
             seen = before + end if self.causal and mask is None else keys
-            scores = q_BHTK[:, :, start:end] @ k_BHKS[..., :seen]
+            part, room = slice(start, end), out_BHTS[:, :, start:end, :seen]
             if allowed is not None:
-                weights = masks.masked_softmax(scores, allowed[..., start:end, :seen])
+                scores = q_BHTK[:, :, part] @ k_BHKS[..., :seen] / self.head_dim**0.5
+                weights = masks.masked_softmax(scores, allowed[..., part, :seen])
             else:
-                if self.causal and end - start > 1:
-                    future = ~masks.causal(end - start, end - start, scores.device)
-                    scores[..., before + start :].masked_fill_(future, -torch.inf)
-                wide = scores if scores.dtype == torch.float64 else scores.float()
-                weights = wide.softmax(-1)
-            out_BHTS[:, :, start:end, :seen] = weights
-            out_BHTS[:, :, start:end, seen:] = 0
-        return out_BHTS
+                weights = self._plain_weights(q_BHTK[:, :, part], k_BHKS[..., :seen], room)
+            if weights is not room:
+                room.copy_(weights)
+            if seen < keys:
+                out_BHTS[:, :, part, seen:] = 0
+            if y_BHTK is not None and v_BHSK is not None:
+                y_BHTK[:, :, part] = weights @ v_BHSK[:, :, :seen]
+        return y_BHTK
+
+    def _plain_weights(self, q_BHTK: torch.Tensor, k_BHKS: torch.Tensor, room_BHTS: torch.Tensor) -> torch.Tensor:
+        """The weights of the last queries over all keys, nothing hidden but the future; in `room` where they fit in."""
+        (batch, heads, queries, _), keys = q_BHTK.shape, k_BHKS.shape[3]
+        added = _future(queries, keys, q_BHTK.device, q_BHTK.dtype) if self.causal else q_BHTK.new_zeros(1)
+        scores = torch.baddbmm(added, q_BHTK.flatten(0, 1), k_BHKS.flatten(0, 1), alpha=self.head_dim**-0.5)
+        scores = scores.view(batch, heads, queries, keys)
+        if scores.dtype == room_BHTS.dtype and room_BHTS.is_contiguous() and scores.dtype.itemsize >= 4:
+            return torch.softmax(scores, -1, out=room_BHTS)
+        return (scores if scores.dtype == torch.float64 else scores.float()).softmax(-1).to(scores.dtype)
 
     def init_state(self, batch: int, length: int, device: torch.device, dtype: torch.dtype) -> Cache:
         assert self.causal, "attention that looks both ways has no state"
@@ -203,6 +242,12 @@ class Attention(Mixer):
 
     def _split(self, x_BTE: torch.Tensor, heads: int) -> torch.Tensor:
         return x_BTE.view(*x_BTE.shape[:2], heads, self.head_dim)
+
+
+@lru_cache(maxsize=4)
+def _future(queries: int, keys: int, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    """What is added to scores_TS: -inf where a query, the last of the keys, would see what comes after it."""
+    return torch.full((queries, keys), -torch.inf, device=device, dtype=dtype).triu(keys - queries + 1)
 
 
 def _spread(x_BJSK: torch.Tensor, heads: int) -> torch.Tensor:

@@ -1,0 +1,69 @@
+"""Matrices of whole numbers from -127 to 127 with a scale a row: a quarter of the room, for a network that only writes.
+
+    W[e] is about scale[e] * int8[e]        scale[e] = max |W[e]| / 127
+
+Only the weights are rounded (Dettmers et al. 2022, "LLM.int8()", of whose two halves this is the simpler: vectorwise,
+activations as they are). E outputs, D inputs.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def rounded(weight_ED: Tensor) -> tuple[Tensor, Tensor]:
+    """int8_ED and scale_E of a matrix."""
+    scale_E = (weight_ED.detach().abs().amax(1) / 127).clamp(min=torch.finfo(weight_ED.dtype).tiny)
+    return (weight_ED.detach() / scale_E[:, None]).round().to(torch.int8), scale_E
+
+
+def times_int8(x: Tensor, int8_ED: Tensor, scale_E: Tensor, bias_E: Tensor | None = None) -> Tensor:
+    """x (..., D) -> (..., E): x W^T + b."""
+    flat = x.reshape(-1, x.shape[-1])
+    if x.device.type == "cpu":
+        y = torch._weight_int8pack_mm(flat, int8_ED, scale_E)
+    else:
+        y = (flat @ int8_ED.to(x.dtype).T) * scale_E
+    y = y.view(*x.shape[:-1], -1)
+    return y if bias_E is None else y + bias_E
+
+
+class Int8Linear(nn.Module):
+    """A linear layer whose matrix is int8; it does not learn."""
+
+    int8: Tensor
+    scale: Tensor
+
+    def __init__(self, int8_ED: Tensor, scale_E: Tensor, bias_E: nn.Parameter | None = None):
+        super().__init__()
+        self.out_features, self.in_features = int8_ED.shape
+        self.register_buffer("int8", int8_ED)
+        self.register_buffer("scale", scale_E)
+        self.bias = bias_E
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (..., D) -> (..., E)."""
+        return times_int8(x, self.int8, self.scale, self.bias)
+
+
+class Int8Embedding(nn.Module):
+    """An embedding whose table is int8."""
+
+    int8: Tensor
+    scale: Tensor
+
+    def __init__(self, int8_VD: Tensor, scale_V: Tensor):
+        super().__init__()
+        self.num_embeddings, self.embedding_dim = int8_VD.shape
+        self.register_buffer("int8", int8_VD)
+        self.register_buffer("scale", scale_V)
+
+    @property
+    def weight(self) -> Tensor:
+        """The whole table as it is read."""
+        return self.int8.to(self.scale.dtype) * self.scale[:, None]
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """tokens (...) -> (..., D)."""
+        return self.int8[tokens].to(self.scale.dtype) * self.scale[tokens].unsqueeze(-1)
