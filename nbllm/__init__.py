@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nbllm import callbacks, metrics, models, objectives, tasks
     from nbllm.api import (
         Comparison,
+        Curves,
         Explanation,
         Form,
         LearningCurve,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         compare,
         configure,
         cost,
+        curves,
         doctor,
         find_lr,
         learning_curve,
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Comparison": "nbllm.api",
+    "Curves": "nbllm.api",
     "Explanation": "nbllm.api",
     "Form": "nbllm.api",
     "LearningCurve": "nbllm.api",
@@ -71,6 +74,7 @@ _HOME = {
     "compare": "nbllm.api",
     "configure": "nbllm.api",
     "cost": "nbllm.api",
+    "curves": "nbllm.api",
     "doctor": "nbllm.api",
     "find_lr": "nbllm.api",
     "learning_curve": "nbllm.api",
@@ -93,6 +97,7 @@ _OPEN = ("callbacks", "metrics", "models", "objectives", "tasks")
 
 __all__ = [
     "Comparison",
+    "Curves",
     "Explanation",
     "Form",
     "LearningCurve",
@@ -109,6 +114,7 @@ __all__ = [
     "compare",
     "configure",
     "cost",
+    "curves",
     "doctor",
     "find_lr",
     "learning_curve",

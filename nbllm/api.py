@@ -8,6 +8,7 @@ from typing import Any
 from nbllm.config import DataConfig
 from nbllm.dashboards.form import Form, configure
 from nbllm.dashboards.playground import playground
+from nbllm.dashboards.table_curves import Curves, curves
 from nbllm.dashboards.studio import studio
 from nbllm.data.notebook_objects import write_records
 from nbllm.data.preview import Preview
@@ -34,6 +35,7 @@ from nbllm.runners.doctor import doctor
 
 __all__ = [
     "Comparison",
+    "Curves",
     "Explanation",
     "Exported",
     "Form",
@@ -49,6 +51,7 @@ __all__ = [
     "configure",
     "cost",
     "cost_layers",
+    "curves",
     "doctor",
     "export",
     "find_lr",
