@@ -14,7 +14,7 @@ def generate(command: Command, parsed: Parsed) -> None:
 
     run, prompt = run_and_prompt(parsed, None, {})
     settings = sampling(parsed)
-    model = api.load(run, step=settings.pop("step", None))
+    model = api.load(run, step=settings.pop("step", None), weights=settings.pop("weights", "float32"))
     if settings.get("samples", 1) != 1:
         for number, text in enumerate(model.generate(prompt, **settings), 1):
             print(f"--- {number}\n{prompt}{model.joint}{text}")

@@ -137,6 +137,13 @@ class ObjectiveConfig(Section):
     scheduled_sampling: float = Field(
         0.0, ge=0, le=1, description="seq2seq: share of target tokens that are the model's own by the end of training"
     )
+    teacher: str | None = Field(
+        None, description="clm: a run with the same tokenizer whose predictions are learned too (distillation)"
+    )
+    teacher_weight: float = Field(0.5, ge=0, le=1, description="share of the loss that is learned from the teacher")
+    teacher_temperature: float = Field(
+        2.0, ge=0.1, le=100, description="how much the teacher's predictions are softened; 1 for not at all"
+    )
     mask_share: float = Field(0.15, gt=0, lt=1, description="mlm, span: share of tokens that are hidden")
     whole_words: bool = Field(False, description="mlm: hide all tokens of a word together")
     next_sentence: bool = Field(False, description="mlm: learn from pairs of sentences whether the second follows too")
@@ -302,6 +309,8 @@ class RunConfig(Section):
                 "a Hugging Face model learns no next sentence as it is. Leave out next_sentence, or add model: bert, "
                 "which takes a BERT's weights into nbllm's own"
             )
+        if self.objective.teacher and learns != "clm":
+            raise ValueError(f"a teacher teaches the next token, and this run learns {learns}. Leave out teacher")
         if self.lora.rank and not self.init_from:
             raise ValueError("lora adapts a model that was trained before. Add init_from: RUN, or lora.rank: 0")
         return self

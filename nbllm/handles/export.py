@@ -58,12 +58,15 @@ def export(
     model: Model, folder: Path, *, license: str | None = None, push: str | None = None, public: bool = False
 ) -> Exported:
     """Write the model, its tokenizer and its card into the folder; `push` uploads it too (see `upload`)."""
+    from nbllm.models.cheaper import is_rounded
     from nbllm.training import lora
 
     if model.module is None:
         raise ModelError("The model was closed.", "Load it again: nbllm.load(NAME)")
     if RunFolder(folder).exists():
         raise ModelError(f"{folder} is the folder of a run.", "Export into a folder of its own.")
+    if is_rounded(model.module):
+        raise ModelError("A quantized model only writes.", "Export the one that it was made of: nbllm.load(NAME)")
     folder.mkdir(parents=True, exist_ok=True)
     for name in _OWN:
         (folder / name).unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nbllm.config import RunConfig, goal_of
 from nbllm.errors import ModelError, did_you_mean
 from nbllm.handles.auditing import Auditing
+from nbllm.handles.cheaper import Cheaper
 from nbllm.handles.looking import Looking
 from nbllm.runners import pieces
 from nbllm.runners.machine import share_cores
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from nbllm.objectives.base import Objective
 
 
-class Model(Looking, Auditing):
+class Model(Looking, Auditing, Cheaper):
     """A trained model with its tokenizer, ready to write, to score and to be looked into."""
 
     def __init__(self, module: torch.nn.Module, objective: Objective, config: RunConfig, folder: Path, step: int):

@@ -117,14 +117,22 @@ def attach(name: str | Path = "last") -> Run:
 
 
 def load(
-    name: str | Path, step: int | None = None, *, allow_download: bool = False, objective: str | None = None
+    name: str | Path,
+    step: int | None = None,
+    *,
+    allow_download: bool = False,
+    objective: str | None = None,
+    weights: str = "float32",
 ) -> Model:
     """The model of a run, by name or folder, from its latest checkpoint or the one at `step`; of an exported folder; or
     of Hugging Face, as hf:NAME_OR_PATH. `minilm` is a sentence encoder that pip brings with its weights.
 
     A model of the hub that is not on this machine is fetched where `allow_download` says so. `objective` says what a
-    Hugging Face model is used for, where its class does not: clm, mlm, seq2seq or classification.
+    Hugging Face model is used for, where its class does not: clm, mlm, seq2seq or classification. `weights` says what
+    numbers it computes with, to write quicker: float32, bfloat16 or int8 (see `Model.quantize`).
     """
+    if weights != "float32":
+        return load(name, step, allow_download=allow_download, objective=objective).quantize(weights)
     if source.is_hugging_face(name):
         return Model.from_hugging_face(str(name), allow_download=allow_download, objective=objective)
     folder = Path(name).expanduser()

@@ -50,7 +50,7 @@ class RunMagics(Base):
 
         run, prompt = run_and_prompt(asked.parsed, asked.cell, asked.names)
         settings = sampling(asked.parsed)
-        model = api.load(run, step=settings.pop("step", None))
+        model = api.load(run, step=settings.pop("step", None), weights=settings.pop("weights", "float32"))
         if settings.get("samples", 1) != 1:
             return Texts(model.generate(prompt, **settings))
         settings.pop("samples", None)

@@ -111,6 +111,10 @@ class Objective(ABC):
         logits_NV, targets_N = self.predict(module, batch)
         return cross_entropy(logits_NV, targets_N), {}
 
+    def learn_from(self, teacher: nn.Module) -> None:
+        """Let another network's predictions be learned too, which only some objectives know how to."""
+        raise NotImplementedError(f"{type(self).__name__} learns from no teacher")
+
     def weight(self, batch: Batch) -> float:
         """Answers that the loss is a mean over, or the sum of their weights."""
         targets = batch.get("targets")

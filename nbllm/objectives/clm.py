@@ -10,20 +10,45 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nbllm.config import GOALS, Goal
 from nbllm.models import masks
-from nbllm.objectives.base import IGNORED, Batch, Objective
+from nbllm.objectives.base import IGNORED, Batch, Objective, cross_entropy
 
 
 class NextToken(Objective):
     """Causal language modelling, in nats a token:
 
     loss = -1/(B T) * sum_{b,t} log p(x_{b,t+1} | x_{b,1..t})
+
+    With a teacher (Hinton et al. 2015, "Distilling the knowledge in a neural network") that is `hard`, and of teacher q
+    and student p, both softened by the temperature S,
+
+    loss = (1 - w) hard + w soft        soft = S^2 / (B T) * sum_{b,t} KL(q^(1/S) || p^(1/S))
+
+    while training; what is held out is measured by the hard loss alone.
     """
 
     goal: ClassVar[Goal] = GOALS["clm"]
+    teacher: nn.Module | None = None
+
+    def learn_from(self, teacher: nn.Module) -> None:
+        """Learn from the predictions of a network that reads the same tokens."""
+        self.teacher = teacher
+
+    def loss(self, module: nn.Module, batch: Batch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss, and with a teacher both parts of it."""
+        if self.teacher is None or not module.training:
+            return super().loss(module, batch, step)
+        logits_NV, targets_N = self.predict(module, batch)
+        with torch.no_grad():
+            taught_NV, _ = self.predict(self.teacher, batch)
+        hard = cross_entropy(logits_NV, targets_N)
+        soft = softened(logits_NV, taught_NV, self.task.config.teacher_temperature)
+        share = self.task.config.teacher_weight
+        return torch.lerp(hard, soft, share), {"hard_loss": hard.detach(), "soft_loss": soft.detach()}
 
     def collate(self, examples: Any, rng: np.random.Generator) -> Batch:
         """tokens_BT and the targets_BT that stand one place on."""
@@ -41,6 +66,14 @@ class NextToken(Objective):
         """Bits per byte, comparable between tokenizers, and perplexity, which is not."""
         bits = loss / math.log(2) * tokens_per_byte
         return {"bits_per_byte": bits, "perplexity": math.exp(min(loss, 700.0)), **measures}
+
+
+def softened(logits_NV: Tensor, taught_NV: Tensor, temperature: float) -> Tensor:
+    """The divergence of the student's softened predictions from the teacher's, times the square of the temperature, by
+    which its gradients stay as large as those of the hard loss."""
+    wide = torch.promote_types(logits_NV.dtype, torch.float32)
+    student, teacher = ((each.to(wide) / temperature).log_softmax(-1) for each in (logits_NV, taught_NV))
+    return F.kl_div(student, teacher, reduction="batchmean", log_target=True) * temperature**2
 
 
 class PrefixNextToken(NextToken):

@@ -19,7 +19,7 @@ from nbllm.inspection import probe as inspection
 from nbllm.models import estimate, products
 from nbllm.objectives.base import Batch, Objective, to_device
 from nbllm.objectives.make import make, recipe
-from nbllm.runners import initial
+from nbllm.runners import initial, teacher
 from nbllm.runners.corpus import Corpus, open_corpus
 from nbllm.runners.machine import memory_limit
 from nbllm.runners.reporter import Reporter
@@ -61,6 +61,7 @@ def assemble(folder: RunFolder, config: RunConfig, device: torch.device, report:
     torch.manual_seed(settings.seed)
     objective = open_objective(folder.path, config)
     check_memory(config, device, objective.task.tokenizer.get_vocab_size())
+    teacher.engage(folder, config, objective, device)
     if hasattr(objective, "balance"):
         objective.balance([report.get("label_counts", {}).get(label, 0) for label in objective.task.labels])
     module, parent = initial.begin(folder, config, objective)

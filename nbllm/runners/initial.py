@@ -80,10 +80,14 @@ def bring(config: RunConfig, folder: Path) -> None:
     if source.is_hugging_face(config.init_from):
         hub.agree(config)
         return
-    parent = parent_of(config.init_from)
+    copy_run(parent_of(config.init_from), folder / FOLDER)
+
+
+def copy_run(parent: RunFolder, target: Path) -> None:
+    """Copy (or link) a run's latest weights with what belongs to them, and write down which they are. RunError where
+    that cannot be done."""
     for _ in range(3):  # the parent may still train, and thin its checkpoints at this moment
         step = parent.checkpoint_steps()[-1]
-        target = folder / FOLDER
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir()
         try:

@@ -18,7 +18,7 @@ from nbllm.config import DataConfig, Layers, RunConfig, goal_of, read_settings, 
 from nbllm.data import notebook_objects, rows, sources
 from nbllm.errors import ConfigError, RunError
 from nbllm.models import estimate
-from nbllm.runners import initial, quota
+from nbllm.runners import initial, quota, teacher
 from nbllm.runners.machine import memory_free, memory_limit
 from nbllm.store.files import write_json, write_text
 from nbllm.store.folder import RunFolder, check_name, free_name, runs_root
@@ -91,6 +91,7 @@ def fill(made: RunFolder, config: RunConfig, records: Any = None, command: str =
     if records is not None:
         write_object(records, made.path / RECORDS, config.data, goal_of(config.objective).columns)
     initial.bring(config, made.path)
+    teacher.bring(config, made.path)
     write_text(made.config, config.to_yaml())
     write_json(made.environment, environment(config, command))
 

@@ -5,9 +5,11 @@ B examples, T tokens, N answers that count, V vocabulary.
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
+import torch
 
 from nbllm.objectives.base import IGNORED
 from nbllm.objectives.evaluate import evaluate
@@ -33,3 +35,27 @@ def test_bits_per_byte_and_perplexity_follow_from_the_loss() -> None:
     loss, told = evaluate(found.objective, found.module, [batch(found)], tokens_per_byte=0.5)
     assert told["bits_per_byte"] == pytest.approx(loss / math.log(2) * 0.5)
     assert told["perplexity"] == pytest.approx(math.exp(loss))
+
+
+def test_a_teacher_is_learned_from_while_training_and_never_held_out() -> None:
+    """The loss and its gradient against the formula written out: (1 - w) hard + w S^2 KL(teacher || student)."""
+    found = made("clm transformer", **{"objective.teacher_weight": 0.3, "objective.teacher_temperature": 4.0})
+    objective, module, each = found.objective, found.module, batch(found)
+    plain, _ = objective.loss(module, each, 0)
+    teacher = copy.deepcopy(module).eval().requires_grad_(False)
+    for parameter in teacher.parameters():
+        parameter.add_(torch.randn_like(parameter) * 0.1)
+    objective.learn_from(teacher)
+    try:
+        loss, told = objective.loss(module.train(), each, 0)
+        student, taught = ((net(each["tokens"]) / 4).softmax(-1).flatten(0, 1) for net in (module, teacher))
+        soft = 16 * (taught * (taught.log() - student.log())).sum(-1).mean()
+        torch.testing.assert_close(loss, (1 - 0.3) * plain + 0.3 * soft)
+        assert set(told) == {"hard_loss", "soft_loss"}
+        loss.backward()
+        assert all(parameter.grad is None for parameter in teacher.parameters())
+        held_out, _ = evaluate(objective, module, [each])
+        assert held_out == pytest.approx(float(plain.detach()))
+    finally:
+        del objective.teacher
+        module.eval()

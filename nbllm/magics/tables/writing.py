@@ -17,6 +17,7 @@ _SAMPLING = (
     Flag("--samples", "N", "texts to write [1]", "int"),
     Flag("--beams", "N", "the likeliest text that a beam search of this width finds, instead of a drawn one", "int"),
     Flag("--length-penalty", "X", "beam search: above 0 favours longer texts [0.6]", "float"),
+    Flag("--weights", "KIND", "bfloat16 or int8: smaller numbers, a large model writes quicker [float32]"),
     STEP,
 )
 
