@@ -62,6 +62,8 @@ def filled_in(layers: Layers, settings: Layers = ()) -> tuple[dict[str, Any], di
     family = usual(kind, {**below, **asked})
     filled = {key: value for key, value in {**family, **filled}.items() if not _of_another_kind(key, known)}
     merged = {**below, **filled, **asked} if "size" in asked else {**filled, **below, **asked}
+    if _fits({**below, **asked}, kind):
+        merged.setdefault("train.fit", True)
     return merged, {**from_where, **origin}
 
 
@@ -121,6 +123,15 @@ def _preset(name: str, budget: bool) -> dict[str, Any]:
         raise ConfigError(f"The preset '{name}' names the preset '{below}'.", did_you_mean(below, PRESETS))
     flat = {**PRESETS.get(str(below), {}), **flat}
     return {key: value for key, value in flat.items() if not (budget and key in _BUDGET_KEYS)}
+
+
+def _fits(said: Mapping[str, Any], kind: str) -> bool:
+    """Whether a budget in minutes is all that says how large the network is to be: the worker then finds out."""
+    if not said.get("train.minutes") or said.get("init_from") or not MODELS.is_builtin(kind) or kind == "huggingface":
+        return False
+    sizes = {key for key, _ in size_defaults("mini", kind, has_budget=True) if key.startswith("model.")}
+    named = {*sizes, "size", "train.batch_size", "train.lr", "model.blocks", "model.encoder", "model.decoder"}
+    return not any(said.get(key) is not None for key in named)
 
 
 def _of_another_kind(key: str, known: Collection[str] | None) -> bool:

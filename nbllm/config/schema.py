@@ -176,6 +176,9 @@ class TrainConfig(Section):
     target_context: int | None = Field(
         None, ge=2, le=1_048_576, description="seq2seq: the most tokens of a target; the context where not given"
     )
+    fit: bool = Field(
+        False, description="minutes: size and batch by a short trial; so where nothing is said of size, batch or lr"
+    )
     batch_size: int = Field(16, ge=1, description="windows a step")
     accumulate: int = Field(1, ge=1, description="parts a batch is worked through in, to save memory")
     optimizer: Literal["muon", "adamw"] = Field("muon", description="Muon for the hidden matrices, or AdamW for all")

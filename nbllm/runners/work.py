@@ -15,6 +15,7 @@ from nbllm.errors import NbllmError, RunError
 from nbllm.registry import METRICS
 from nbllm.runners import pieces
 from nbllm.runners.assemble import assemble, prepare, save_probe
+from nbllm.runners.fit import fit
 from nbllm.runners.listeners import Listeners
 from nbllm.runners.machine import cores, memory_free, pick_device
 from nbllm.runners.queue import Place
@@ -81,6 +82,7 @@ def _work(folder: RunFolder, reporter: Reporter, stop_asked: Callable[[], bool])
     device = torch.device(pick_device(config.train.device))
     reporter.update("preparing", device=str(device), message="reading")
     report = prepare(folder, config, reporter)
+    config = fit(folder, config, device, report, reporter)
     training = assemble(folder, config, device, report)
     metrics = {name: METRICS.get(name) for name in config.train.metrics}
     if metrics:
