@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from nbllm.config import DataConfig
+from nbllm.dashboards.chat import chat
 from nbllm.dashboards.form import Form, configure
 from nbllm.dashboards.playground import playground
-from nbllm.dashboards.table_curves import Curves, curves
 from nbllm.dashboards.studio import studio
+from nbllm.dashboards.table_curves import Curves, curves
 from nbllm.data.notebook_objects import write_records
 from nbllm.data.preview import Preview
 from nbllm.data.preview import preview as _preview
@@ -47,6 +48,7 @@ __all__ = [
     "Suggestion",
     "attach",
     "balance",
+    "chat",
     "compare",
     "configure",
     "cost",

@@ -78,6 +78,7 @@ OBJECTIVES: Registry[Any] = Registry(
         "span": "nbllm.objectives.seq2seq:SpanCorruption",
         "classification": "nbllm.objectives.classification:Classify",
         "tagging": "nbllm.objectives.tagging:Tag",
+        "answer-span": "nbllm.objectives.answer_span:AnswerSpan",
         "elbo": "nbllm.objectives.elbo:Elbo",
     },
 )

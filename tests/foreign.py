@@ -17,13 +17,22 @@ TEXT = [
 ]
 V, WIDTH, PLACES = 300, 32, 64
 KINDS = ("gpt2", "qwen3", "llama", "bert", "distilbert", "roberta", "t5", "bart", "marian", "bert-labels")
+# Made for a task: a token classifier (its labels in an order of their own), a span head, a chat template.
+MADE_FOR = ("bert-tags", "bert-spans", "qwen3-chat")
+TAGS = ["I-place", "O", "B-person", "I-person", "B-place"]
+TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
 
 
 def make(kind: str, folder: Path) -> Path:
     """Save the model of that kind and its tokenizer; the folder."""
     torch.manual_seed(1)
-    names, tokenizer = _TOKENIZERS[kind.partition("-")[0]]()
+    names, tokenizer = _chat() if kind.endswith("-chat") else _TOKENIZERS[kind.partition("-")[0]]()
     tokens = PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=PLACES, **names)
+    if kind.endswith("-chat"):
+        tokens.chat_template = TEMPLATE
     ids = {
         f"{role}_id": tokenizer.token_to_id(name) for role, name in names.items() if role[:3] in ("pad", "eos", "bos")
     }
@@ -49,7 +58,11 @@ def _model(kind: str, ids: dict[str, Any]) -> Any:
             return t.GPT2LMHeadModel(
                 t.GPT2Config(vocab_size=V, n_positions=PLACES, n_embd=WIDTH, n_layer=2, n_head=4, **ids)
             )
-        case "qwen3":
+        case "bert-tags":
+            return t.BertForTokenClassification(t.BertConfig(**bert, id2label=dict(enumerate(TAGS))))
+        case "bert-spans":
+            return t.BertForQuestionAnswering(t.BertConfig(**bert))
+        case "qwen3" | "qwen3-chat":
             return t.Qwen3ForCausalLM(t.Qwen3Config(**llama, head_dim=8))
         case "llama":
             return t.LlamaForCausalLM(t.LlamaConfig(**llama))
@@ -90,6 +103,11 @@ def _byte_level(special: list[str]) -> Tokenizer:
 
 def _gpt2() -> tuple[dict[str, str], Tokenizer]:
     return {"eos_token": "<|endoftext|>", "bos_token": "<|endoftext|>"}, _byte_level(["<|endoftext|>"])
+
+
+def _chat() -> tuple[dict[str, str], Tokenizer]:
+    names = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    return {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}, _byte_level(names)
 
 
 def _llama() -> tuple[dict[str, str], Tokenizer]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from nbllm.cli import looking, runs, studio, tour
+from nbllm.cli import looking, runs, studio, talking, tour
 from nbllm.magics.command import Command, Flag
 from nbllm.magics.commands import COMMANDS as MAGICS
 from nbllm.magics.parse import Parsed
@@ -53,7 +53,7 @@ def _in_terminal(command: Command) -> Command:
 
 _ACTIONS: dict[str, Action] = {
     "demo": tour.demo, "lab": tour.lab, "tour": tour.tour, "predict": looking.predict, "task": looking.task,
-    "config": studio.config, "studio": studio.studio, "playground": looking.playground,
+    "config": studio.config, "studio": studio.studio, "playground": looking.playground, "chat": talking.chat,
     "train": runs.train, "learning_curve": runs.learning_curve, "compare": runs.compare,
     **{command.name: looking.look for command in looking_table.TABLE},
     **{command.name: looking.audit for command in auditing.TABLE},

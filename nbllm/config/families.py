@@ -38,7 +38,10 @@ GOALS: dict[str, Goal] = {
     "classification": Goal(
         "rows", "labels", STACKS | {"bert", "huggingface"}, ("text", "label"), two_way=True, source="python-topics"
     ),
-    "tagging": Goal("rows", "tags", STACKS | {"bert"}, ("text", "spans"), two_way=True, source="events"),
+    "tagging": Goal("rows", "tags", STACKS | {"bert", "huggingface"}, ("text", "spans"), two_way=True, source="events"),
+    "answer-span": Goal(
+        "rows", "ends", frozenset({"bert", "huggingface"}), ("source", "target"), two_way=True, source="qa"
+    ),
     "elbo": Goal("sentences", "latent", frozenset({"vae"})),
 }
 
@@ -110,6 +113,8 @@ def usual(kind: str, asked: Mapping[str, Any]) -> dict[str, Any]:
     goal = GOALS.get(objective)
     if goal:
         found["data.source"] = goal.source
+    if objective == "answer-span":
+        found["data.source_column"] = "context+question"
     if goal and goal.two_way and kind in STACKS and not asked.get("model.plain"):
         found["model.bidirectional"] = True
     if asked.get("model.positions") == "sinusoidal" and "embedding_scale" in family.fields:

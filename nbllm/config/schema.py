@@ -123,7 +123,8 @@ class ObjectiveConfig(Section):
 
     kind: str = Field(
         "clm",
-        description="clm (next token), mlm, nsp, seq2seq, span, prefix-lm, classification, tagging, elbo, or your own",
+        description="clm (next token), mlm, nsp, seq2seq, span, prefix-lm, classification, tagging, answer-span, elbo, "
+        "or your own",
     )
     labels: Words | None = Field(None, description="classification: the labels in order; found in the data else")
     answer: Literal["softmax", "sigmoid"] = Field(
@@ -136,6 +137,9 @@ class ObjectiveConfig(Section):
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the answer that is spread over all tokens")
     scheduled_sampling: float = Field(
         0.0, ge=0, le=1, description="seq2seq: share of target tokens that are the model's own by the end of training"
+    )
+    fill_middle: float = Field(
+        0.0, ge=0, le=1, description="clm: share of the windows that are learned as beginning, end, then middle"
     )
     teacher: str | None = Field(
         None, description="clm: a run with the same tokenizer whose predictions are learned too (distillation)"
@@ -175,9 +179,6 @@ class TrainConfig(Section):
     context: int = Field(64, ge=2, le=1_048_576, description="tokens of a window, or the most of a text")
     target_context: int | None = Field(
         None, ge=2, le=1_048_576, description="seq2seq: the most tokens of a target; the context where not given"
-    )
-    fit: bool = Field(
-        False, description="minutes: size and batch by a short trial; so where nothing is said of size, batch or lr"
     )
     batch_size: int = Field(16, ge=1, description="windows a step")
     accumulate: int = Field(1, ge=1, description="parts a batch is worked through in, to save memory")

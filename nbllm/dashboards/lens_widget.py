@@ -6,27 +6,25 @@ of its own, while the notebook stays free.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
-import anywidget
 import numpy as np
 import traitlets
 
 from nbllm.dashboards import frontend
-from nbllm.errors import NbllmError
+from nbllm.dashboards.worker_thread import Working
 from nbllm.handles.threads import shared_threads
 from nbllm.inspection.branches import TEMPERATURES, Branches, Token
-from nbllm.plots.maps import visible
+from nbllm.plots.maps import visible, visible_text
 
 _PERIOD = 0.25  # s between two looks of the page at what is being written
 _SETTINGS = ("temperature", "top_k", "top_p", "min_p", "max_tokens")
 MOST = 24  # branches in the page
 
 
-class Widget(anywidget.AnyWidget):
+class Widget(Working):
     """All that the page needs. `logits` holds float32 numbers, and each token says where its own begin and how many
     they are; a branch has the tokens from the place on where it parts from its parent."""
 
@@ -43,8 +41,6 @@ class Widget(anywidget.AnyWidget):
     temperatures: traitlets.List[Any] = traitlets.List(list(TEMPERATURES)).tag(sync=True)
     settings = traitlets.Dict().tag(sync=True)
     view = traitlets.Dict({"branch": 0, "place": None, "colour": "surprise"}).tag(sync=True)
-    busy = traitlets.Unicode().tag(sync=True)
-    fault = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, branches: Branches, title: str):
         self._esm = frontend.module("lens.js")
@@ -54,11 +50,6 @@ class Widget(anywidget.AnyWidget):
         self._parts: list[bytes] = []
         self._length = 0
         self._tokens: list[Token] = []  # of which the logits are kept, so that their ids stay theirs
-        self._wish: dict[str, Any] | None = None
-        self._guard = threading.Condition()
-        self._worker: threading.Thread | None = None
-        self._stopped = False
-        self._gone = False
         super().__init__(
             title=title,
             vocabulary=branches.tokenizer.get_vocab_size(),
@@ -69,18 +60,6 @@ class Widget(anywidget.AnyWidget):
         self._tell()
         self.on_msg(self._hear)
 
-    def close(self) -> None:
-        """Take the widget out of the page; what is being written ends."""
-        self._gone = self._stopped = True
-        with self._guard:
-            self._guard.notify_all()
-        super().close()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Whether nothing is being written any more, after at most that many seconds."""
-        with self._guard:
-            return self._guard.wait_for(lambda: self._worker is None, timeout)
-
     def _hear(self, _widget: Any, content: Any, _buffers: Any) -> None:
         """The page wishes for a branch, for the end of one, or for another prompt."""
         if not isinstance(content, dict):
@@ -89,32 +68,7 @@ class Widget(anywidget.AnyWidget):
         if kind == "stop":
             self._stopped = True
         elif kind in ("branch", "again", "remove", "prompt"):
-            with self._guard:
-                self._wish, self._stopped = content, True  # what is being written makes room
-                if self._worker is None:
-                    self._worker = threading.Thread(target=self._work, name="nbllm-lens", daemon=True)
-                    self._worker.start()
-
-    def _work(self) -> None:
-        while True:
-            with self._guard:
-                wish, self._wish = self._wish, None
-                if wish is None or self._gone:
-                    self._worker = None
-                    self._guard.notify_all()
-                    return
-                self._stopped = False
-            try:
-                self.fault = ""
-                self._grant(wish)
-            except NbllmError as error:
-                self._say(fault=str(error))
-            except (TypeError, ValueError, KeyError) as error:
-                self._say(fault=f"That cannot be written: {error}")
-            except (RuntimeError, MemoryError) as error:
-                self._say(fault=f"The model failed: {str(error)[:200]}")
-            finally:
-                self._say(busy="")
+            self._ask(content)
 
     def _grant(self, wish: dict[str, Any]) -> None:
         kind = wish["kind"]
@@ -160,11 +114,6 @@ class Widget(anywidget.AnyWidget):
             self.view = {**self.view, "branch": branch.number, "place": branch.at if branch.parent is not None else
                          min(len(self._branches.given), len(branch.own) - 1)}  # fmt: skip
 
-    def _say(self, **traits: Any) -> None:
-        if not self._gone:
-            for name, value in traits.items():
-                setattr(self, name, value)
-
     def _tell(self) -> None:
         """Give the page what there is: numbers first, so that none is looked for in vain."""
         if self._gone:
@@ -197,11 +146,6 @@ class Widget(anywidget.AnyWidget):
         best = [[token_id, visible(label)] for token_id, label in zip(spread.ids, spread.labels, strict=True)]
         place = {"first": self._at[id(spread)], "count": len(spread.logits), "size": spread.size, "rest": spread.rest}
         return {**told, **place, "best": best}
-
-
-def visible_text(text: str) -> str:
-    """A text with its lines, and what would be out of sight or turn the text around written out."""
-    return "\n".join("".join(" " if c == " " else visible(c) for c in line) for line in text.split("\n"))
 
 
 def _sampling(asked: Any) -> dict[str, Any]:

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nbllm.dashboards.lens_widget import visible_text
 from nbllm.dashboards.looking import strongest
 from nbllm.dashboards.tasks import facts, scored, shares_of, spaced
 from nbllm.handles.readable import readable
-from nbllm.plots.maps import visible
+from nbllm.plots.maps import visible, visible_text
 
 if TYPE_CHECKING:
     import pandas as pd

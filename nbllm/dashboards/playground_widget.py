@@ -5,32 +5,31 @@ Models are asked in a thread of its own, so that the notebook stays free meanwhi
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import traitlets
 
 from nbllm import tasks
 from nbllm.dashboards import frontend
-from nbllm.dashboards.lens_widget import visible_text
 from nbllm.dashboards.playground_answers import cell_of, moved, scores, scoring_cell, told
+from nbllm.dashboards.worker_thread import Working
 from nbllm.errors import ConfigError, DataError, NbllmError
 from nbllm.handles.threads import shared_threads
+from nbllm.plots.maps import visible_text
 from nbllm.registry import TASKS
 
 if TYPE_CHECKING:
     from nbllm.handles.model import Model
-    from nbllm.tasks.base import Row, Task
+    from nbllm.tasks.base import Answer, Heard, Row, Task
 
 _KEPT = 4  # models that stay open
 _PERIOD = 0.2  # s between two signs of progress
 _LIMIT = 1000  # rows that are scored at most
 
 
-class Widget(anywidget.AnyWidget):
+class Widget(Working):
     """All that the page shows. `model` and `other` name a run, or what `nbllm.load` takes: "" is the task's newest run,
     and as `other` no second model."""
 
@@ -49,16 +48,10 @@ class Widget(anywidget.AnyWidget):
     progress = traitlets.Dict().tag(sync=True)
     view = traitlets.Dict({"tab": "answer"}).tag(sync=True)
     cell = traitlets.Unicode().tag(sync=True)
-    busy = traitlets.Unicode().tag(sync=True)
-    fault = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, task: str):
         self._esm = frontend.module("playground.js")
         self._css = frontend.style("panel.css") + frontend.style("playground.css")
-        self._guard = threading.Condition()
-        self._wish: dict[str, Any] | None = None
-        self._worker: threading.Thread | None = None
-        self._stopped = self._gone = False
         self._opened: dict[tuple[str, str], tuple[Any, Model]] = {}
         self._asked: list[tuple[Task, str, Row, Any]] = []  # what the results are of, for influence
         super().__init__(tasks=listed(), task=task)
@@ -66,18 +59,6 @@ class Widget(anywidget.AnyWidget):
         self.observe(self._turn, "task")
         self.observe(self._write_cell, ["texts", "model", "path", "view"])
         self.on_msg(self._hear)
-
-    def close(self) -> None:
-        """Take the widget out of the page; what is being asked ends."""
-        self._gone = self._stopped = True
-        with self._guard:
-            self._guard.notify_all()
-        super().close()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Whether nothing is being asked any more, after at most that many seconds."""
-        with self._guard:
-            return self._guard.wait_for(lambda: self._worker is None, timeout)
 
     def _turn(self, _change: Any = None) -> None:
         """Another task: its runs and its first example."""
@@ -124,35 +105,10 @@ class Widget(anywidget.AnyWidget):
         elif kind == "runs":
             self._look_for_runs(tasks.get(self.task))
         elif kind in ("run", "explain", "evaluate"):
-            with self._guard:
-                self._wish, self._stopped = content, True  # what is being asked makes room
-                if self._worker is None:
-                    self._worker = threading.Thread(target=self._work, name="nbllm-playground", daemon=True)
-                    self._worker.start()
+            self._ask(content)
 
-    def _work(self) -> None:
-        while True:
-            with self._guard:
-                wish, self._wish = self._wish, None
-                if wish is None or self._gone:
-                    self._worker = None
-                    self._guard.notify_all()
-                    return
-                self._stopped = False
-            try:
-                self._say(fault="")
-                self._grant(wish)
-            except NbllmError as error:
-                self._say(fault=visible_text(str(error)))
-            except Exception as error:  # a model of any origin may fail in any way, and the page must hear of it
-                self._say(fault=visible_text(f"{type(error).__name__}: {str(error)[:300]}"))
-            finally:
-                self._say(busy="", progress={})
-
-    def _say(self, **traits: Any) -> None:
-        if not self._gone:
-            for name, value in traits.items():
-                setattr(self, name, value)
+    def _idle(self) -> None:
+        self._say(progress={})
 
     def _grant(self, wish: dict[str, Any]) -> None:
         task = tasks.get(self.task)
@@ -181,7 +137,8 @@ class Widget(anywidget.AnyWidget):
         row = {column: str(self.texts.get(column, "")) for column in task.inputs}
         if empty := [column for column in task.inputs if not row[column].strip()]:
             raise DataError(f"There is no {empty[0]} to ask about.", "Type one, or choose an example.")
-        self._asked, found = [], []
+        found: list[dict[str, Any]] = []
+        self._asked = []
         self._say(results=[])
         for name in self._sides:
             if self._stopped:
@@ -192,9 +149,10 @@ class Widget(anywidget.AnyWidget):
             try:
                 model = self._model(task, name)
                 begun = time.monotonic()
+                result |= {"name": visible_text(model.folder.name), "step": model.step}
                 with shared_threads():
-                    answer = task.answer(model, [row])[0]
-                result |= {"name": visible_text(model.folder.name), "step": model.step, **told(task, row, answer)}
+                    answer = task.write(model, row, self._hearing(task, row, result, found))
+                result |= told(task, row, answer)
                 result["seconds"] = time.monotonic() - begun
             except NbllmError as error:
                 if len(self._sides) == 1:
@@ -203,6 +161,19 @@ class Widget(anywidget.AnyWidget):
             found.append(result)
             self._asked.append((task, name, row, answer))
             self._say(results=list(found))
+
+    def _hearing(self, task: Task, row: Row, result: dict[str, Any], before: list[Any]) -> Heard:
+        """Shows an answer while it is written, behind those that are done; True where it is to end."""
+        last = 0.0
+
+        def heard(answer: Answer) -> bool:
+            nonlocal last
+            if time.monotonic() - last > _PERIOD:
+                last = time.monotonic()
+                self._say(results=[*before, {**result, **told(task, row, answer)}])
+            return self._stopped
+
+        return heard
 
     def _explain(self) -> None:
         """What moved the answers that are shown."""

@@ -86,7 +86,7 @@ def clean_rows(rows: Iterable[dict[str, str]], data: DataConfig, report: CleanRe
     seen = NearDuplicates() if data.clean.near_duplicates else None
     settings = data.clean.model_copy(update={"near_duplicates": False})
     for row in rows:
-        roles = [role for role in row if role not in ("label", "document", "split", "spans")]
+        roles = [role for role in row if role not in ("label", "document", "split", "spans", "golds")]
         kept = dict(row)
         for role in roles:
             judged = CleanReport()

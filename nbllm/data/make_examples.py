@@ -112,7 +112,7 @@ def _tokenizers(config: RunConfig, spool: Spool, recipe: Recipe) -> tuple[Tokeni
         left = limit
         for row in spool.rows():
             for role, text in row.items():
-                if role not in ("label", "document", "spans") and roles(role) and left > 0:
+                if role not in ("label", "document", "spans", "golds") and roles(role) and left > 0:
                     left -= len(text)
                     yield text
 

@@ -34,7 +34,7 @@ def write_rows(thing: Any, path: Path, data: DataConfig, roles: Sequence[str]) -
     `thing`: a DataFrame, a list of dicts or of tuples in the order of the roles, or a `datasets.Dataset`; its columns
     are found as `rows.columns_for` finds them. Cells that are missing are null, for the worker to count.
     """
-    from nbllm.data.rows import cell, columns_for, spans_text, value_of
+    from nbllm.data.rows import cell, columns_for, golds, spans_text, value_of
 
     name, columns, rows = _table(thing, roles)
     chosen = columns_for(data, roles, columns, name)
@@ -45,10 +45,11 @@ def write_rows(thing: Any, path: Path, data: DataConfig, roles: Sequence[str]) -
             values = {role: value_of(plain, column) for role, column in chosen.items()}
             if isinstance(values.get("spans"), list | tuple):
                 values["spans"] = spans_text(values["spans"])
-            yield {
+            found = {
                 role: cell(value, chosen[role], f"row {number:,}", number=role == "label")
                 for role, value in values.items()
             }
+            yield {**found, **golds(values.get("target"))}
 
     return _write(written(), path, None)
 

@@ -4,13 +4,20 @@
 
 from __future__ import annotations
 
+import json
 import re
+import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from nbllm.data.turns import HELD_OUT, SPLIT
+
+GOLDS = "golds"
+"""The cell with all right answers to a question, a list in JSON."""
 UNSAID = "unknown"
 """The answer where the text holds none."""
+_NOTHING = frozenset({"", UNSAID, "no answer", "不知道"})
 _LINE = re.compile(r"(\d+) (.+)")
 
 
@@ -24,15 +31,21 @@ def is_squad(content: Any) -> bool:
 
 def squad_rows(content: Any) -> Iterator[dict[str, Any]]:
     """A row a question. Parts that are not as they should be give empty cells, which are counted as missing."""
-    for article in _dicts(content.get("data")):
-        for paragraph in _dicts(article.get("paragraphs")):
-            for asked in _dicts(paragraph.get("qas")):
-                found = {"context": paragraph.get("context"), "question": one_line(asked.get("question"))}
-                if asked.get("is_impossible") is True:
-                    yield {**found, "answer": UNSAID}
-                else:
-                    texts = [each.get("text") for each in _dicts(asked.get("answers"))]
-                    yield {**found, "answer": chosen(texts, nothing="is_impossible" in asked)}
+    paragraphs = (part for article in _dicts(content.get("data")) for part in _dicts(article.get("paragraphs")))
+    for number, paragraph in enumerate(paragraphs):
+        context = paragraph.get("context")
+        for asked in _dicts(paragraph.get("qas")):
+            found = {"context": context, "question": one_line(asked.get("question")), SPLIT: _side(context, number)}
+            if asked.get("is_impossible") is True:
+                yield {**found, "answer": UNSAID}
+            else:
+                texts = [each.get("text") for each in _dicts(asked.get("answers"))]
+                yield {**found, "answer": chosen(texts, nothing="is_impossible" in asked), **golds(texts)}
+
+
+def says_unsaid(answer: str) -> bool:
+    """Whether an answer, as a table holds it, says that the text holds none."""
+    return answer.strip().rstrip(".。").lower() in _NOTHING
 
 
 def is_answers(cell: Any) -> bool:
@@ -44,6 +57,17 @@ def chosen(texts: Iterable[Any], *, nothing: bool) -> str | None:
     """Of the answers that people gave the commonest, the first of those; of none at all that the text says nothing."""
     counts = Counter(text for text in texts if isinstance(text, str) and text.strip())
     return counts.most_common(1)[0][0] if counts else UNSAID if nothing else None
+
+
+def golds(texts: Iterable[Any]) -> dict[str, str]:
+    """All answers that people gave, as a cell of their own; nothing where there is only one."""
+    found = list(dict.fromkeys(text for text in texts if isinstance(text, str) and text.strip()))
+    return {GOLDS: json.dumps(found, ensure_ascii=False)} if len(found) > 1 else {}
+
+
+def golds_of(row: Mapping[str, str], answer: str) -> list[str]:
+    """The right answers of a row: the one in the column of that name, and those that its cell of several holds."""
+    return [row[answer], *json.loads(row[GOLDS])] if row.get(GOLDS) else [row[answer]]
 
 
 def is_babi(lines: Iterable[str]) -> bool:
@@ -61,19 +85,38 @@ def is_babi(lines: Iterable[str]) -> bool:
 
 def babi_rows(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
     """A row a question: the sentences of its story before it, the question, its answer. A line that is numbered 1
-    begins a new story."""
-    told: list[str] = []
+    begins a new story; all questions of a story are on one side."""
+    for number, story in enumerate(_stories(lines)):
+        side = _side("\n".join(story), number)
+        told: list[str] = []
+        for line in story:
+            question, *answer = line.split("\t")
+            if answer:
+                found = {"context": " ".join(told), "question": one_line(question), "answer": answer[0].strip()}
+                yield {**found, SPLIT: side}
+            else:
+                told.append(question.strip())
+
+
+def _stories(lines: Iterable[str]) -> Iterator[list[str]]:
+    story: list[str] = []
     for line in lines:
         found = _LINE.match(line.strip())
         if found is None:
             continue
-        if found[1] == "1":
-            told = []
-        question, *answer = found[2].split("\t")
-        if answer:
-            yield {"context": " ".join(told), "question": one_line(question), "answer": answer[0].strip()}
-        else:
-            told.append(question.strip())
+        if found[1] == "1" and story:
+            yield story
+            story = []
+        story.append(found[2])
+    if story:
+        yield story
+
+
+def _side(text: Any, number: int) -> str:
+    """train or validation, by what the text says; the first of a file is learned from, so that never all are held
+    out."""
+    place = zlib.crc32(str(text).encode("utf-8", "replace")) % 100
+    return "validation" if number and place < HELD_OUT else "train"
 
 
 def one_line(text: Any) -> Any:

@@ -137,6 +137,8 @@ def read_rows(
                 missing[role] = missing.get(role, 0) + 1
                 break
             row[role] = text
+            if role == "target":
+                row |= {questions.GOLDS: str(raw[questions.GOLDS])} if raw.get(questions.GOLDS) else golds(value)
         else:
             yield row
 
@@ -170,6 +172,11 @@ def _raw_rows(
             for number, row in enumerate(tables.table_rows(member, data), 1):
                 chosen = chosen or columns_for(data, roles, tables.table_columns(member, data), member.name)
                 yield row, chosen, f"{member.name} row {number:,}"
+
+
+def golds(value: Any) -> dict[str, str]:
+    """All answers of a cell of SQuAD's, as a cell of their own."""
+    return questions.golds(value["text"]) if questions.is_answers(value) else {}
 
 
 def spans_text(value: Sequence[Any]) -> str:

@@ -5,6 +5,7 @@ B sequences, T tokens.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +15,7 @@ from torch import nn
 
 from nbllm.errors import ModelError
 from nbllm.generation.reader import LatentReader, Reader, TargetReader, TextReader
-from nbllm.models.answers import FillsMasks, GivesLabels, MarksTokens, WritesTarget
+from nbllm.models.answers import FillsMasks, GivesLabels, MarksAnswer, MarksTokens, WritesTarget
 from nbllm.models.vae import VAE
 
 ANSWERS = " → "
@@ -31,6 +32,8 @@ class Beginning:
     room: int | None
     joint: str = ""
     """What is shown between the prompt and a text that answers it."""
+    ends: frozenset[int] = frozenset()
+    """Tokens that end the text beside `end`: a chat model's end of a turn."""
 
     def forbid(self, logits_BV: torch.Tensor) -> torch.Tensor:
         """The logits with what is never written left out: tokens that stand for nothing a reader could see (unknown,
@@ -45,13 +48,13 @@ class Beginning:
     def _never(self) -> torch.Tensor:
         from nbllm.data.tokenizers import special_ids
 
-        return torch.tensor(sorted(i for i in special_ids(self.tokenizer) if i != self.end), dtype=torch.long)
+        return torch.tensor(sorted(special_ids(self.tokenizer) - {self.end, *self.ends}), dtype=torch.long)
 
 
 def begin(
     module: nn.Module,
     tokenizer: Tokenizer,
-    prompt: str,
+    prompt: str | Sequence[int],
     *,
     samples: int,
     count: int,
@@ -60,18 +63,22 @@ def begin(
     target_tokenizer: Tokenizer | None = None,
     target_context: int | None = None,
     prefix: bool = False,
+    ends: Sequence[int] = (),
 ) -> Beginning:
-    """A prompt is gone on from (read both ways where it is a `prefix`); a source is answered; a VAE draws a point of
-    its latent space and goes on from the prompt there. Raises ModelError for a model that does not write."""
+    """A prompt (a text, or the ids of its tokens) is gone on from (read both ways where it is a `prefix`); a source is
+    answered; a VAE draws a point of its latent space and goes on from the prompt there. `ends` are tokens that end the
+    text beside the tokenizer's own. Raises ModelError for a model that does not write."""
     from nbllm.data.tokenizers import end_id, source_frame
 
     device = device_of(module)
-    ids = tokenizer.encode(prompt, add_special_tokens=False).ids
+    ids = tokenizer.encode(prompt, add_special_tokens=False).ids if isinstance(prompt, str) else list(prompt)
     end = end_id(tokenizer)
     if isinstance(module, FillsMasks):
         raise ModelError("An encoder that fills in hidden tokens does not write.", 'Use .fill("text with <mask>").')
     if isinstance(module, MarksTokens):
         raise ModelError("A tagger does not write.", "Use .mark(texts).")
+    if isinstance(module, MarksAnswer):
+        raise ModelError("A model that marks answers does not write.", "Ask it: nbllm.tasks.get('qa').predict(...)")
     if isinstance(module, GivesLabels):
         raise ModelError("A classifier does not write.", "Use .classify(texts).")
     if isinstance(module, WritesTarget):
@@ -88,7 +95,8 @@ def begin(
         z_BZ = torch.randn(samples, module.latent, generator=generator, device=device).to(module.to_latent.weight)
         return at_point(module, tokenizer, z_BZ, ids[: context - 2], context, count)
     first_BT = torch.tensor([ids or [end or 0]] * samples, device=device)
-    return Beginning(TextReader(module, context, first_BT.shape[1] + count, prefix), first_BT, tokenizer, end, None)
+    text_reader = TextReader(module, context, first_BT.shape[1] + count, prefix)
+    return Beginning(text_reader, first_BT, tokenizer, end, None, ends=frozenset(ends))
 
 
 def at_point(

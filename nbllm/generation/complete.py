@@ -18,17 +18,20 @@ from torch import nn
 
 from nbllm.generation.begin import Beginning, device_of
 from nbllm.generation.reader import TextReader
+from nbllm.generation.result import Generation, Piece
 from nbllm.generation.sampling import Sampler
 from nbllm.models.evaluating import evaluating
 
 Stop = Callable[[str], int | None]
 """Where a continuation ends, as soon as that can be told of its beginning."""
+Heard = Callable[[Generation, float], bool | None]
+"""Called with what of the first text is written, and how likely a token of it was; True ends it there."""
 
 
 def complete(
     module: nn.Module, tokenizer: Tokenizer, prompts: Sequence[str], stops: Sequence[Stop], *,
-    context: int, max_tokens: int, temperature: float = 0.0, seed: int | None = None,
-) -> list[tuple[str, float]]:  # fmt: skip
+    context: int, max_tokens: int, temperature: float = 0.0, seed: int | None = None, heard: Heard | None = None,
+) -> list[tuple[Generation, float]]:  # fmt: skip
     """The continuation of each prompt, to where its stop says or to `max_tokens`, and how likely a token of it was
     (geometric mean). Of a long prompt the end is read, which leaves a quarter of the context to write into."""
     healed = [_healed(tokenizer, prompt) for prompt in prompts]
@@ -36,14 +39,14 @@ def complete(
     ids = [_ids(tokenizer, text)[-max(1, context - min(max_tokens, context // 4)) :] for text, _ in healed]
     for place, each in enumerate(ids):
         groups.setdefault(len(each), []).append(place)
-    found: list[tuple[str, float]] = [("", 0.0)] * len(prompts)
+    found: list[tuple[Generation, float]] = [(Generation("", [], [], 0.0), 0.0)] * len(prompts)
     generator = torch.Generator(device=device_of(module))
     generator.manual_seed(seed) if seed is not None else generator.seed()
     for places in groups.values():
         first_BT = torch.tensor([ids[place] for place in places], device=device_of(module))
         texts = _write(
             module, tokenizer, first_BT, [healed[place][1] for place in places], [stops[place] for place in places],
-            context, max_tokens, Sampler(temperature), generator,
+            context, max_tokens, Sampler(temperature), generator, heard if 0 in places else None,
         )  # fmt: skip
         found = [texts[places.index(i)] if i in places else each for i, each in enumerate(found)]
     return found
@@ -73,15 +76,15 @@ def bits(
 
 def _write(
     module: nn.Module, tokenizer: Tokenizer, first_BT: torch.Tensor, spaces: Sequence[str], stops: Sequence[Stop],
-    context: int, max_tokens: int, sampler: Sampler, generator: torch.Generator,
-) -> list[tuple[str, float]]:  # fmt: skip
+    context: int, max_tokens: int, sampler: Sampler, generator: torch.Generator, heard: Heard | None,
+) -> list[tuple[Generation, float]]:  # fmt: skip
     from nbllm.data.tokenizers import end_id
 
     end = end_id(tokenizer)
     reader = TextReader(module, context, first_BT.shape[1] + max_tokens)
     beginning = Beginning(reader, first_BT, tokenizer, end, None)
     written: list[list[int]] = [[] for _ in spaces]
-    nats = [0.0] * len(spaces)
+    likely: list[list[float]] = [[] for _ in spaces]
     texts: list[str | None] = [None] * len(spaces)
     due = [space.encode() for space in spaces]
     with evaluating(module), torch.inference_mode():
@@ -96,20 +99,46 @@ def _write(
                     continue
                 if token != end:
                     written[row].append(token)
-                    nats[row] -= likely_B[row]
+                    likely[row].append(math.exp(likely_B[row]))
                 text = tokenizer.decode(written[row], skip_special_tokens=False)
                 due[row] = due[row][len(_bytes(tokenizer, token)) :] if due[row] else b""
                 said = text[len(spaces[row]) :]
                 cut = len(said) if token == end else stops[row](said)
                 if cut is not None:
                     texts[row] = said[:cut]
+                elif (
+                    row == 0 and heard is not None and heard(*_told(tokenizer, written[0], likely[0], spaces[0], said))
+                ):
+                    texts[0] = said
             if all(text is not None for text in texts):
                 break
     found = []
     for row, ended in enumerate(texts):
         said = tokenizer.decode(written[row], skip_special_tokens=False)[len(spaces[row]) :] if ended is None else ended
-        found.append((said.rstrip("\ufffd"), math.exp(-nats[row] / max(1, len(written[row])))))
+        found.append(_told(tokenizer, written[row], likely[row], spaces[row], said.rstrip("\ufffd")))
     return found
+
+
+def _told(
+    tokenizer: Tokenizer, ids: Sequence[int], likely: Sequence[float], space: str, said: str
+) -> tuple[Generation, float]:
+    """A continuation as a text that knows its tokens, but for those of the white space that was owed."""
+    from nbllm.data.streaming import StreamDecoder
+    from nbllm.data.tokenizers import token_strings
+
+    decoder, at, pieces = StreamDecoder(tokenizer), -len(space), []
+    for token, share in zip(ids, likely, strict=True):
+        piece = decoder.push(token)
+        part = said[max(0, at) : max(0, at + len(piece))]
+        at += len(piece)
+        if part:
+            pieces.append(Piece(part, token, share))
+    written = "".join(piece.text for piece in pieces)
+    if written != said:  # a decoder whose parts do not join to the whole: the text is what counts
+        pieces = [Piece(said, ids[-1] if ids else 0, likely[-1] if likely else 0.0)] if said else []
+    sure = math.exp(sum(math.log(max(share, 1e-30)) for share in likely) / max(1, len(likely)))
+    labels = token_strings(tokenizer, [piece.token_id for piece in pieces])
+    return Generation("", pieces, labels, 0.0), sure
 
 
 def _healed(tokenizer: Tokenizer, prompt: str) -> tuple[str, str]:

@@ -24,7 +24,7 @@ from nbllm.models.evaluating import evaluating
 def stream(
     module: nn.Module,
     tokenizer: Tokenizer,
-    prompt: str,
+    prompt: str | Sequence[int],
     *,
     context: int,
     max_tokens: int = 200,
@@ -39,8 +39,10 @@ def stream(
     target_tokenizer: Tokenizer | None = None,
     target_context: int | None = None,
     prefix: bool = False,
+    ends: Sequence[int] = (),
 ) -> Iterator[Piece]:
-    """The continuation of the prompt (of an encoder-decoder: the answer to it), piece by piece as it is written.
+    """The continuation of the prompt (of an encoder-decoder: the answer to it), piece by piece as it is written. The
+    prompt is a text or the ids of its tokens; `ends` are tokens that end the text beside the tokenizer's own.
 
     Only whole characters are given, and nothing is ever taken back: text that may begin a stop string waits. `seed`
     makes it repeatable. Raises ModelError at once, not at the first piece, for a setting out of range.
@@ -50,7 +52,7 @@ def stream(
     count = _count("max_tokens", max_tokens)
     beginning = begin(
         module, tokenizer, prompt, samples=1, count=count, context=context, generator=generator,
-        target_tokenizer=target_tokenizer, target_context=target_context, prefix=prefix,
+        target_tokenizer=target_tokenizer, target_context=target_context, prefix=prefix, ends=ends,
     )  # fmt: skip
     (writer,) = _writers(beginning, stop, 1, stop_at_eos)
     return _stream(_tokens(module, beginning, count, sampler, generator), writer)
@@ -216,7 +218,7 @@ def _writers(beginning: Beginning, stop: str | list[str] | None, samples: int, s
     if not all(isinstance(string, str) and string for string in strings):
         raise ModelError(f"stop is {stop!r}.", 'Give strings that are not empty, as in stop=["\\n\\n"].')
     eos = beginning.end if stop_at_eos else None
-    return [Writer(beginning.tokenizer, strings, eos) for _ in range(samples)]
+    return [Writer(beginning.tokenizer, strings, eos, beginning.ends) for _ in range(samples)]
 
 
 def _count(name: str, value: int) -> int:

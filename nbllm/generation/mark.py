@@ -17,8 +17,10 @@ from nbllm.errors import ModelError
 from nbllm.generation.begin import device_of
 from nbllm.models.answers import MarksTokens
 from nbllm.models.evaluating import evaluating
+from nbllm.models.huggingface.tags import whole_words
 
 TOGETHER = 64
+_CHINESE = 0x2E80  # from here on signs stand for themselves
 
 
 def mark(module: nn.Module, objective: Any, texts: Sequence[str]) -> list[list[tuple[Span, float]]]:
@@ -44,6 +46,9 @@ def mark(module: nn.Module, objective: Any, texts: Sequence[str]) -> list[list[t
                 count = min(len(encodings[i].ids), objective.task.context - (len(framed[row]) - len(encodings[i].ids)))
                 offsets = encodings[i].offsets[: max(0, count)]
                 tags = tags_BT[row, ahead : ahead + len(offsets)].tolist()
+                if getattr(module, "by_word", False):
+                    plain = [ord((texts[i][a:b] or " ")[0]) < _CHINESE for a, b in offsets]
+                    tags = whole_words(tags, encodings[i].word_ids, plain)
                 for place, span in objective.spans(tags, offsets, texts[i]):
                     found[i].append((span, float(sure_BT[row, ahead + place])))
     return found

@@ -10,18 +10,18 @@ from nbllm.generation.result import Piece
 class Writer:
     """Takes the tokens of one sequence and releases the pieces that can no longer change."""
 
-    def __init__(self, tokenizer: Tokenizer, stop: list[str], eos: int | None):
+    def __init__(self, tokenizer: Tokenizer, stop: list[str], eos: int | None, ends: frozenset[int] = frozenset()):
         from nbllm.data.streaming import StreamDecoder
 
         self.decoder = StreamDecoder(tokenizer)
         self.stop = stop
-        self.eos = eos
+        self.ends = ends if eos is None else ends | {eos}
         self.held: list[Piece] = []
         self.finished = False
 
     def push(self, token_id: int, probability: float) -> list[Piece]:
         """Take a token; the pieces it sets free. `finished` is set at the end of the text or at a stop string."""
-        if token_id == self.eos:
+        if token_id in self.ends:
             return self.close()
         self.held.append(Piece(self.decoder.push(token_id), token_id, probability))
         text = "".join(piece.text for piece in self.held)

@@ -18,7 +18,7 @@ from nbllm.runners.machine import cores, memory_free, memory_limit, pick_device
 
 KINDS = {
     "classification": "bert", "seq2seq": "seq2seq", "mlm": "bert", "nsp": "bert", "elbo": "vae", "span": "seq2seq",
-    "prefix-lm": "transformer", "tagging": "bert",
+    "prefix-lm": "transformer", "tagging": "bert", "answer-span": "bert",
 }  # fmt: skip
 _PLANNED = 0.93  # share of the minutes that goes into steps, as the loop plans it
 _CALIBRATION = 1.5  # seconds
@@ -277,6 +277,7 @@ _WHY_OBJECTIVE = {
     "span": "fill in hidden spans with an encoder and a decoder",
     "classification": "a label for each text",
     "tagging": "a tag for each token: where entities begin and go on",
+    "answer-span": "where in a text the answer to a question begins and ends",
     "elbo": "sentences as points of a latent space",
 }
 _WHY_KIND = {

@@ -51,6 +51,8 @@ def apply(
         return Done("evaluate", task, task.evaluate(data, progress=_progress(say), **asked))
     if action == "errors":
         return Done("errors", task, task.errors(data, **asked))
+    if "documents" in parsed.flags:
+        return _from_documents(task, data, words, cell, names, {**asked, "documents": parsed.flags["documents"]})
     return _answer(task, data, _typed(task, words, cell, names), asked)
 
 
@@ -60,7 +62,7 @@ def _train(
     flags = parsed.flags
     if words:
         raise ConfigError(f"--train takes no text ('{words[0]}').", "A run is named by --name NAME.")
-    for flag in ("run", "limit", *_EXECUTING, *_WRITING):
+    for flag in ("run", "limit", "documents", *_EXECUTING, *_WRITING):
         if flag in flags:
             raise ConfigError(f"--{flag.replace('_', '-')} does not go with --train.", "Leave it out.")
     layers, thing = config_layers(parsed, cell or "", names)
@@ -117,6 +119,18 @@ def _typed(task: Any, words: list[Any], cell: str | None, names: Mapping[str, An
             "Put each in quotes, as in: " + " ".join(f'"{name}"' for name in task.inputs),
         )
     return tuple(given)
+
+
+def _from_documents(
+    task: Any, data: Any, words: list[Any], cell: str | None, names: Mapping[str, Any], asked: dict[str, Any]
+) -> Done:
+    """A question to documents that are searched first."""
+    if not hasattr(task, "ask"):
+        raise ConfigError(f"{task.name} has no documents.", "They are for qa: %llm_task qa QUESTION --documents FOLDER")
+    if data is not None:
+        raise ConfigError("--documents and --data are both given.", "Keep one of the two.")
+    question = " ".join([*([] if cell is None else [expand_prompt(cell.strip(), names)]), *map(str, words)])
+    return Done("answers", task, task.ask(question, asked.pop("documents"), **asked))
 
 
 def _answer(task: Any, data: Any, typed: Any, asked: dict[str, Any]) -> Done:

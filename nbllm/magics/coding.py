@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import math
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from typing import Any
 from nbllm.errors import ConfigError, ModelError
 from nbllm.magics.parse import Parsed
 
+GAP = "<fill>"
 _OPENS = (":", '"""', "'''")  # a cell that ends so wants what stands below
 
 
@@ -21,11 +24,12 @@ class Completion:
     code: str
     completion: str
     probability: float
+    behind: str = ""
 
     @property
     def whole(self) -> str:
-        """Both, as the next cell shows them."""
-        return self.code + self.completion.rstrip("\n")
+        """All of it, as the next cell shows it."""
+        return self.code + (self.completion + self.behind if self.behind else self.completion.rstrip("\n"))
 
     def __repr__(self) -> str:
         return self.completion
@@ -33,11 +37,13 @@ class Completion:
 
 @dataclass
 class Explanation:
-    """A function, and the docstring that a model wrote for it."""
+    """A function, and the docstring that a model wrote for it; `whole` is its source with that, where a cell has
+    defined it."""
 
     name: str
     docstring: str
     probability: float
+    whole: str = ""
 
     def __repr__(self) -> str:
         return f'{self.name}: """{self.docstring}"""'
@@ -49,10 +55,29 @@ def complete_cell(parsed: Parsed, cell: str) -> Completion:
     code = cell.removesuffix("\n")
     if not code.strip():
         raise ConfigError("The cell is empty.", "Write the beginning of some code below %%llm_complete.")
+    if GAP in code:
+        return _filled(parsed, code)
     if code.endswith(_OPENS):
         code += "\n"
     text, probability = _asked("code", parsed, code)
     return Completion(code, text, probability)
+
+
+def _filled(parsed: Parsed, code: str) -> Completion:
+    """The cell with its first gap filled in, by a model that has learned so."""
+    from nbllm import tasks
+    from nbllm.data.middle import middle_prompt
+    from nbllm.tasks.choose import choose
+
+    run = parsed.flags.get("run") or (str(parsed.names[0]) if parsed.names else None)
+    model = choose(tasks.get("code"), run, parsed.flags.get("model"))
+    before, _, behind = code.partition(GAP)
+    settings = {"max_tokens": 80, "temperature": 0.0, **_settings(parsed)}
+    context = model.config.train.context
+    ids = middle_prompt(model.tokenizer, before, behind, context - min(settings["max_tokens"], context // 2))
+    pieces = list(model.pieces(ids, **settings))
+    sure = math.exp(sum(math.log(max(piece.probability, 1e-30)) for piece in pieces) / max(1, len(pieces)))
+    return Completion(before, "".join(piece.text for piece in pieces), sure, behind)
 
 
 def explain(parsed: Parsed, names: Mapping[str, Any]) -> Explanation:
@@ -67,13 +92,38 @@ def explain(parsed: Parsed, names: Mapping[str, Any]) -> Explanation:
     if not inspect.isfunction(thing):
         raise ConfigError(f"There is no function '{name}' in the notebook.", "Run the cell that defines it first.")
     try:
-        source = without_docstring(textwrap.dedent(inspect.getsource(thing)))
+        original = textwrap.dedent(inspect.getsource(thing))
+        source = without_docstring(original)
     except (OSError, SyntaxError, TypeError):
         raise ConfigError(
             f"The source of '{name}' is not to be had.", "Name a function that a cell or a .py file defines by def."
         ) from None
     text, probability = _asked("explain", parsed, source + MARK)
-    return Explanation(name, text.strip(), probability)
+    own = any(thing.__globals__ is each for each in getattr(names, "maps", [names])) and "." not in name
+    return Explanation(name, text.strip(), probability, with_docstring(original, text.strip()) if own else "")
+
+
+def with_docstring(source: str, docstring: str) -> str:
+    """A function's source with this docstring, in place of the one that it has."""
+    tree = ast.parse(source)
+    node = next(each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef))
+    lines, first = source.rstrip("\n").split("\n"), node.body[0]
+    quoted = docstring.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    text = f'"""{quoted}{" " if quoted.endswith(chr(34)) else ""}"""'
+    row = lines[first.lineno - 1].encode()
+    before, rest = row[: first.col_offset].decode(), row[first.col_offset :].decode()
+    if before.strip():  # def area(w): return w
+        indent = " " * (node.col_offset + 4)
+        return "\n".join(
+            [*lines[: first.lineno - 1], before.rstrip(), indent + text, indent + rest, *lines[first.lineno :]]
+        )
+    if ast.get_docstring(node) is not None:
+        return "\n".join([*lines[: first.lineno - 1], before + text, *lines[(first.end_lineno or first.lineno) :]])
+    return "\n".join([*lines[: first.lineno - 1], before + text, *lines[first.lineno - 1 :]])
+
+
+def _settings(parsed: Parsed) -> dict[str, Any]:
+    return {key: parsed.flags[key] for key in ("max_tokens", "temperature", "seed") if key in parsed.flags}
 
 
 def _asked(name: str, parsed: Parsed, prompt: str) -> tuple[str, float]:
@@ -81,9 +131,9 @@ def _asked(name: str, parsed: Parsed, prompt: str) -> tuple[str, float]:
     from nbllm import tasks
 
     task = tasks.get(name)
-    settings = {key: parsed.flags[key] for key in ("max_tokens", "temperature", "seed") if key in parsed.flags}
     run = parsed.flags.get("run") or (parsed.names[0] if name == "code" and parsed.names else None)
-    found = task.predict([prompt], run=None if run is None else str(run), **settings).iloc[0]
+    model = parsed.flags.get("model")
+    found = task.predict([prompt], run=None if run is None else str(run), model=model, **_settings(parsed)).iloc[0]
     if not str(found["completion"]).strip():
         raise ModelError("The model wrote nothing.", "Write some more of the code, or set --temperature 0.8.")
     return str(found["completion"]), float(found["probability"])

@@ -86,6 +86,12 @@ class ModelMagics(Base):
         return api.playground(*asked.parsed.names)
 
     @magic
+    def llm_chat(self, asked: Asked) -> Any:
+        from nbllm import api
+
+        return api.chat(*asked.parsed.names, **asked.flags)
+
+    @magic
     def llm_complete(self, asked: Asked) -> Any:
         if asked.cell is None:
             raise ConfigError("There is no code to complete.", "Write %%llm_complete as a cell's first line.")
@@ -96,4 +102,7 @@ class ModelMagics(Base):
 
     @magic
     def llm_explain(self, asked: Asked) -> Any:
-        return explain(asked.parsed, asked.names)
+        found = explain(asked.parsed, asked.names)
+        if found.whole:
+            self.shell.set_next_input(found.whole)
+        return found

@@ -20,6 +20,10 @@ class MarksTokens(GivesLabels):
     """Answers with a label for each token, not for the text."""
 
 
+class MarksAnswer(GivesLabels):
+    """Answers with how likely each token is the first and the last of an answer: logits_BT2."""
+
+
 class WritesTarget(ABC):
     """Answers a source with a target, a token after another.
 

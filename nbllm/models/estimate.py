@@ -143,7 +143,7 @@ def cache(config: RunConfig) -> int:
     """Bytes of what one text takes while it is written: keys and values of a whole context, recurrent states, and the
     last tokens that convolutions reach over. 0 where a model writes nothing."""
     model, head = config.model, GOALS.get(config.objective.kind, GOALS["clm"]).head
-    if head in ("masked", "labels", "tags"):
+    if head in ("masked", "labels", "tags", "ends"):
         return 0
     two = head in ("target", "latent")
     mixers = model.two_stacks()[1] if two else model.stack()
@@ -245,6 +245,6 @@ def _activations(config: RunConfig, vocab_size: int) -> int:
         kept += 2 * width + 4 * mlp if mlp else 0  # gate, up, silu(gate) and their product
     number = 2 if config.train.precision == "bf16" else FLOAT
     dropped = 2 * width * len(mixers) if model.dropout else 0  # masks
-    answers = {"labels": 0.0, "tags": 0.0, "masked": config.objective.mask_share}.get(head, 1.0)
+    answers = {"labels": 0.0, "tags": 0.0, "ends": 0.0, "masked": config.objective.mask_share}.get(head, 1.0)
     logits = 3 * vocab_size * answers  # the logits, their log-softmax and its gradient, always float32
     return int(tokens * (number * (kept + dropped + 2 * width) + FLOAT * logits))

@@ -16,7 +16,7 @@ from nbllm.models.classifier import Classifier
 from nbllm.models.encoder import MaskedModel
 from nbllm.models.encoder_decoder import EncoderDecoder
 from nbllm.models.language_model import LanguageModel
-from nbllm.models.tagger import Tagger
+from nbllm.models.tagger import AnswerMarker, Tagger
 from nbllm.models.vae import VAE
 from nbllm.registry import MODELS
 
@@ -40,6 +40,7 @@ HEADS: dict[str, Callable[[ModelConfig, Sizes], nn.Module]] = {
     "masked": lambda config, s: MaskedModel(config, s.vocab, s.context),
     "labels": lambda config, s: Classifier(config, s.vocab, s.context, s.outputs),
     "tags": lambda config, s: Tagger(config, s.vocab, s.context, s.outputs),
+    "ends": lambda config, s: AnswerMarker(config, s.vocab, s.context, s.outputs),
     "target": lambda config, s: EncoderDecoder(config, s.vocab, s.context, s.target_vocab, s.target_context),
     "latent": lambda config, s: VAE(config, s.vocab, s.context),
 }

@@ -106,7 +106,7 @@ def _answers(config: RunConfig, head: str, source: int, target: int) -> float:
     """Places of a row at which training lets the head run."""
     if head == "masked":
         return 0.0 if config.objective.kind == "nsp" else source * config.objective.mask_share
-    return {"next": source, "tags": source, "target": target, "latent": target}.get(head, 1)
+    return {"next": source, "tags": source, "ends": source, "target": target, "latent": target}.get(head, 1)
 
 
 def _stack(model: ModelConfig, mixers: Sequence[str], tokens: int, *, causal: bool, seen: Seen) -> Parts:

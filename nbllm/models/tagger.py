@@ -1,4 +1,5 @@
-"""A tagger: any stack, and a matrix from each token's vector to the tags.
+"""A tagger: any stack, and a matrix from each token's vector to the tags; and the same with two answers a token, which
+say where an answer begins and ends.
 
 B batch, T tokens, D width, L tags.
 """
@@ -9,12 +10,12 @@ import torch
 from torch import nn
 
 from nbllm.config import ModelConfig
-from nbllm.models.answers import MarksTokens
+from nbllm.models.answers import MarksAnswer, MarksTokens
 from nbllm.models.stack import Stack
 
 
-class Tagger(nn.Module, MarksTokens):
-    """tokens_BT (int64) -> logits_BTL, for a softmax over the tags of each token."""
+class _ATokenEach(nn.Module):
+    """tokens_BT (int64) -> logits_BTL."""
 
     def __init__(self, config: ModelConfig, vocab_size: int, context: int, outputs: int):
         super().__init__()
@@ -32,6 +33,14 @@ class Tagger(nn.Module, MarksTokens):
         real_BT: torch.Tensor | None = None,
         segments_BT: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """The logits of the tags of each token: logits_BTL."""
+        """The logits of each token: logits_BTL."""
         x_BTD, _ = self.stack(tokens_BT, real_BT=real_BT, segments_BT=segments_BT)
         return self.head(self.dropout(x_BTD))
+
+
+class Tagger(_ATokenEach, MarksTokens):
+    """logits_BTL are for a softmax over the tags of each token."""
+
+
+class AnswerMarker(_ATokenEach, MarksAnswer):
+    """logits_BT2 are for a softmax over the places, one for the start of an answer and one for its end."""

@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nbllm.config import GOALS, Goal
+from nbllm.data import middle
 from nbllm.models import masks
-from nbllm.objectives.base import IGNORED, Batch, Objective, cross_entropy
+from nbllm.objectives.base import IGNORED, Batch, Objective, Task, cross_entropy
 
 
 class NextToken(Objective):
@@ -34,12 +35,18 @@ class NextToken(Objective):
     goal: ClassVar[Goal] = GOALS["clm"]
     teacher: nn.Module | None = None
 
+    def __init__(self, task: Task):
+        super().__init__(task)
+        self.marks = middle.marks(task.tokenizer) if task.config.fill_middle and not self.prefix else None
+
     def learn_from(self, teacher: nn.Module) -> None:
         """Learn from the predictions of a network that reads the same tokens."""
         self.teacher = teacher
 
     def loss(self, module: nn.Module, batch: Batch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and with a teacher both parts of it."""
+        if module.training and self.marks is not None and "draws" in batch:
+            batch = self.turned(batch)
         if self.teacher is None or not module.training:
             return super().loss(module, batch, step)
         logits_NV, targets_N = self.predict(module, batch)
@@ -53,7 +60,27 @@ class NextToken(Objective):
     def collate(self, examples: Any, rng: np.random.Generator) -> Batch:
         """tokens_BT and the targets_BT that stand one place on."""
         windows = torch.from_numpy(examples)
-        return {"tokens": windows[:, :-1], "targets": windows[:, 1:]}
+        batch = {"tokens": windows[:, :-1], "targets": windows[:, 1:]}
+        if self.marks is not None:
+            batch["draws"] = torch.from_numpy(rng.random((len(windows), 4), dtype=np.float32))
+        return batch
+
+    def turned(self, batch: Batch) -> Batch:
+        """The batch with a share of its windows (`fill_middle`) begun by <prefix> a <suffix> c <middle> b <eos>: so
+        many of its first tokens, cut at two places, all drawn evenly, before the rest (Bavarian et al. 2022)."""
+        assert self.marks is not None
+        whole = torch.cat((batch["tokens"], batch["targets"][:, -1:]), dim=1).clone()
+        room = whole.shape[1] - 4
+        draws = batch["draws"].tolist()
+        for row, (share, part, *cuts) in enumerate(draws):
+            if share >= self.task.config.fill_middle or room < 3:
+                continue
+            length = 3 + int(part * (room - 2))
+            a, b = sorted(int(cut * (length + 1)) for cut in cuts)
+            text, rest = whole[row, :length].tolist(), whole[row, length:room].tolist()
+            turned = [self.marks[0], *text[:a], self.marks[1], *text[b:], self.marks[2], *text[a:b], self.task.end]
+            whole[row] = torch.tensor([*turned, *rest], dtype=whole.dtype, device=whole.device)
+        return {**batch, "tokens": whole[:, :-1], "targets": whole[:, 1:]}
 
     def predict(self, module: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Every place of every window counts."""

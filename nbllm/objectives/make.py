@@ -8,6 +8,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from nbllm.config import RunConfig, goal_of
+from nbllm.data.middle import MARKS
 from nbllm.data.recipe import Recipe
 from nbllm.models.factory import Sizes, build
 from nbllm.objectives.base import Objective, Task
@@ -37,6 +38,8 @@ def recipe(config: RunConfig) -> Recipe:
     special = tuple(cls.special_tokens)
     if config.model.kind == "bert":  # the encoder's own frame, also where it is trained for labels from the start
         special = tuple(dict.fromkeys(("<pad>", "<cls>", "<sep>", "<mask>", *special)))
+    if config.objective.fill_middle:
+        special = (*special, *MARKS)
     return Recipe(
         name=config.objective.kind,
         data=goal.data,

@@ -85,6 +85,11 @@ def _ticks(tokens: Sequence[str]) -> dict[str, Any]:
     return {**ticks, "showgrid": False, "automargin": True}
 
 
+def visible_text(text: str) -> str:
+    """A text with its lines, and what would be out of sight or turn the text around written out."""
+    return "\n".join("".join(" " if c == " " else visible(c) for c in line) for line in text.split("\n"))
+
+
 def visible(token: str) -> str:
     """The token with its white space to be seen, and what would be out of sight or turn the text around written out."""
     return written_out(token.replace(" ", "␣")) or "∅"

@@ -16,6 +16,7 @@ from nbllm.config import FAMILIES, SIZES, RunConfig, goal_of, resolve
 from nbllm.errors import ConfigError, ModelError, RunError
 from nbllm.models.huggingface import source
 from nbllm.models.huggingface.settings import ours
+from nbllm.models.huggingface.tags import kinds_of
 from nbllm.store.files import read_json, write_json, write_text
 from nbllm.store.folder import RunFolder, user_folder
 
@@ -181,6 +182,8 @@ def open_model(name: str, allow_download: bool = False, learns: str | None = Non
     headless = learns is None and source.headless(settings)
     objective = learns or ("mlm" if headless else source.objective_of(settings, name))
     given: dict[str, Any] = {"init_from": name, "objective.kind": objective, "data.allow_download": allow_download}
+    if objective == "tagging":
+        given["objective.labels"] = kinds_of(source.labels_of(settings))
     if objective == "classification":
         labels = source.labels_of(settings)
         one = len(labels) == 1  # a sigmoid, which says how likely the one label is
@@ -192,5 +195,9 @@ def open_model(name: str, allow_download: bool = False, learns: str | None = Non
     place = source.locate(name, Path.cwd(), allow_download)
     goal = make(config, adopt(read_tokenizer(place)))
     asked = wanted(config, goal)
-    module, _ = load(place, replace(asked, head="none") if headless else asked)
+    if headless:
+        asked = replace(asked, head="none")
+    elif asked.head == "tags":
+        asked = replace(asked, outputs=0)  # its own tags, which may be of another scheme
+    module, _ = load(place, asked)
     return config, module, goal

@@ -8,7 +8,7 @@ A row is a dict by the task's own columns ({"source": ..., "target": ...}); an a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nbllm.config import FAMILIES, Layers
@@ -27,11 +27,14 @@ if TYPE_CHECKING:
 DOES = {
     "labels": "gives labels", "next": "goes on from a text", "target": "answers a text with another",
     "masked": "fills in masks", "latent": "draws from a latent space", "tags": "marks tokens",
+    "ends": "marks the answer in a text",
 }  # fmt: skip
 """What a model does, by its head."""
 
 Row = dict[str, str]
 Answer = dict[str, Any]
+Heard = Callable[[Answer], bool | None]
+"""Called with an answer as far as it is written; where it says True, the answer ends there."""
 
 
 class Task(ABC):
@@ -50,6 +53,8 @@ class Task(ABC):
     """What it learns, and what a Hugging Face model is opened for."""
     heads: ClassVar[frozenset[str]]
     """The heads of the models that can do it (see nbllm.config.GOALS): labels, target, next, ..."""
+    foreign_heads: ClassVar[frozenset[str]] = frozenset()
+    """Further heads with which a model of Hugging Face can do it."""
     needs: ClassVar[str]
     """What such a model does, for the line that refuses another: "gives labels"."""
     preset: ClassVar[Mapping[str, Any]]
@@ -77,6 +82,10 @@ class Task(ABC):
     def answer(self, model: Model, rows: Sequence[Row], **settings: Any) -> list[Answer]:
         """What the model says to each row, batched; the rows come in batches of like length. `settings` are those of
         generation (beams=4, max_tokens=60), where it writes."""
+
+    def write(self, model: Model, row: Row, heard: Heard | None = None, **settings: Any) -> Answer:
+        """What the model says to one row, told while it is written, where it writes."""
+        return self.answer(model, [row], **settings)[0]
 
     def judge(self, rows: Sequence[Row], answers: Sequence[Answer]) -> list[Any]:
         """What is to be known of each answer, computed once a row: counts, overlaps, the pair itself. `measure` makes
@@ -117,6 +126,10 @@ class Task(ABC):
         """The preset for a source: a built-in table, or None for data of the user's."""
         return self.own_preset if source is None else self.preset
 
+    def learns(self, given: Mapping[str, Any]) -> str:
+        """The objective of a training, by what is asked for (dotted keys)."""
+        return self.objective
+
     def words(self, data: Any, given: dict[str, Any]) -> dict[str, Any]:
         """Words of the task's own among what is asked (source="en"), taken out of `given` and made settings."""
         for word in ("source", "target"):
@@ -148,7 +161,8 @@ class Task(ABC):
         own = self.words(source if thing is None else thing, dict(words or {}))
         source = own.get("data.source", source)
         known = source if thing is None and source in TABLES else None
-        base = {"data.source": self.table, "objective.kind": self.objective, **self.settings(known), **own}
+        learns = self.learns(given)
+        base = {"data.source": self.table, "objective.kind": learns, **self.settings(known), **own}
         return [(f"task {self.name}", fitting(base, given)), *layers]
 
     def train(
@@ -238,7 +252,8 @@ class Task(ABC):
         from nbllm.config import goal_of
 
         head = goal_of(model.config.objective).head
-        if head not in self.heads:
+        foreign = self.foreign_heads if model.config.model.kind == "huggingface" else frozenset()
+        if head not in self.heads | foreign:
             raise ModelError(
                 f"{model.folder.name} {DOES.get(head, head)}, and {self.name} needs a model that {self.needs}.",
                 f"Train one: %llm_task {self.name} --train",

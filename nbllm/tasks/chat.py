@@ -7,17 +7,17 @@ first turn. Of a dialogue that is longer than the model's context the oldest tur
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from nbllm.data.dialogues import TURNS, Customer, customers
-from nbllm.data.tokenizers import source_frame
+from nbllm.handles.conversation import Speaker, turns_in
 from nbllm.tasks.base import Answer, Row
 from nbllm.tasks.choose import choose
 from nbllm.tasks.variety import variety, variety_of
-from nbllm.tasks.writing import Answers, same
+from nbllm.tasks.writing import ROOM, Answers, same, writes_target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,18 +26,20 @@ if TYPE_CHECKING:
     from nbllm.tasks.evaluate import Progress
 
 FREQUENT = "most frequent reply"
-ROLES = ("user:", "bot:", "system:")
 PLAYED = 200  # dialogues with simulated customers
 Reply = Callable[[list[str]], list[str]]
 """The replies to some dialogues so far."""
 
 
 class Chat(Answers):
-    """An encoder-decoder that reads the dialogue so far and writes the reply."""
+    """An encoder-decoder that reads the dialogue so far and writes the reply, or a language model that goes on from it,
+    by its chat template where it has one."""
 
     summary = "replies in a dialogue"
     columns: ClassVar[tuple[str, ...]] = ("source", "target")
     table = "dialogues"
+    heads = frozenset({"target", "next"})
+    needs = "writes"
     whole = frozenset({"distinct_1", "distinct_2"})
     preset: ClassVar[Mapping[str, Any]] = {
         "model.kind": "seq2seq", "model.width": 96, "model.layers": 2, "model.heads": 4, "tokenizer.kind": "word",
@@ -58,7 +60,16 @@ class Chat(Answers):
     main = "exact_reply"
 
     def answer(self, model: Model, rows: Sequence[Row], **settings: Any) -> list[Answer]:
-        return super().answer(model, [{**row, "source": fitted(row["source"], model)} for row in rows], **settings)
+        if writes_target(model):
+            rows = [{**row, "source": fitted(row["source"], model)} for row in rows]
+        return super().answer(model, rows, **settings)
+
+    def pieces(self, model: Model, row: Row, **settings: Any) -> Iterator[Any]:
+        speaker = Speaker(model)
+        turns, system = turns_in(row["source"])
+        given = speaker.given(turns, system, settings.get("max_tokens") or ROOM)
+        usual = {} if writes_target(model) else {"temperature": 0.0, "max_tokens": ROOM}
+        return speaker.pieces(given, **{**usual, **settings})
 
     def judge(self, rows: Sequence[Row], answers: Sequence[Answer]) -> list[Any]:
         """Whether each reply is the true one, and its n-grams."""
@@ -82,7 +93,10 @@ class Chat(Answers):
         return "Always the same reply is right as often: train longer, or on more dialogues."
 
     def explain(self, model: Model, row: Row) -> Any:
-        return model.influence(fitted(row["source"], model))
+        return super().explain(model, {"source": fitted(row["source"], model)})
+
+    def prompt(self, row: Row) -> str:
+        return row["source"]
 
     def evaluate(
         self,
@@ -140,18 +154,9 @@ def played(people: Sequence[Customer], says: Reply) -> list[bool]:
 
 def fitted(history: str, model: Model) -> str:
     """A dialogue with roles, its oldest turns left out where it is longer than what the model reads."""
-    if not history.startswith(ROLES):
-        history = f"user: {history}"
-    before, behind = source_frame(model.tokenizer)
-    room = model.config.train.context - len(before) - len(behind)
-    turns = history.split("\n")
-    system = turns[:1] if turns[0].startswith("system:") else []
-    turns = turns[len(system) :]
-    while (
-        len(turns) > 1 and len(model.tokenizer.encode("\n".join(system + turns), add_special_tokens=False).ids) > room
-    ):
-        turns = turns[1:]
-    return "\n".join(system + turns)
+    turns, system = turns_in(history)
+    prompt = Speaker(model).given(turns, system).prompt
+    return prompt if isinstance(prompt, str) else history
 
 
 def frequent(rows: Sequence[Row]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nbllm.errors import RunError
+from nbllm.errors import ConfigError, RunError
 from nbllm.handles.model import Model
 from nbllm.handles.run import Run
 from nbllm.handles.train import attach, load
@@ -24,9 +24,12 @@ def choose(task: Task, run: Any, model: Any) -> Model:
     if isinstance(model, Model):
         found = model
     elif model is not None:
-        name = str(model)
-        told = name.startswith(source.PREFIX) and len(task.heads) == 1  # of several its class says which it has
-        found = load(name, objective=task.objective if told else None)
+        try:
+            found = load(str(model))
+        except ConfigError:  # its class does not say what it does
+            if not source.is_hugging_face(model):
+                raise
+            found = load(str(model), objective=task.objective)
     elif run is not None:
         found = best(run if isinstance(run, Run) else attach(run))
     else:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from nbllm.errors import ConfigError, ModelError
-from nbllm.tasks.base import Answer, Row, Task
+from nbllm.tasks.base import Answer, Heard, Row, Task
 from nbllm.tasks.ngrams import ByteNgrams
+from nbllm.tasks.writing import first_token
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +63,16 @@ class Code(Task):
 
     def answer(self, model: Model, rows: Sequence[Row], **settings: Any) -> list[Answer]:
         """The completion and how likely the model held a token of it; where the true one is known, the bits of that."""
+        return self._answer(model, rows, None, settings)
+
+    def write(self, model: Model, row: Row, heard: Heard | None = None, **settings: Any) -> Answer:
+        return self._answer(model, [row], heard, settings)[0]
+
+    def _answer(self, model: Model, rows: Sequence[Row], heard: Heard | None, settings: dict[str, Any]) -> list[Answer]:
         from nbllm.generation.complete import bits, complete
+
+        def hear(text: str, sure: float) -> bool | None:
+            return heard({"completion": text, "probability": sure}) if heard else None
 
         if wrong := set(settings) - SETTINGS:
             raise ModelError(f"{self.name} has no setting '{min(wrong)}'.", f"There are {', '.join(sorted(SETTINGS))}.")
@@ -72,7 +82,7 @@ class Code(Task):
         with model._threads():
             said = complete(
                 model.module, model.tokenizer, prompts, [stop_of(prompt) for prompt in prompts],
-                context=context, max_tokens=room, **settings,
+                context=context, max_tokens=room, heard=hear if heard else None, **settings,
             )  # fmt: skip
             known = [row["completion"] for row in rows if "completion" in row]
             told: list[Any] = [None] * len(rows)
@@ -82,6 +92,10 @@ class Code(Task):
             {"completion": text, "probability": sure, **({} if cost is None else {"bits": cost})}
             for (text, sure), cost in zip(said, told, strict=True)
         ]
+
+    def explain(self, model: Model, row: Row) -> Any:
+        """What moved the first token of the completion."""
+        return first_token(model, row["prompt"])
 
     def judge(self, rows: Sequence[Row], answers: Sequence[Answer]) -> list[Any]:
         """Whether the first line is exact, how alike the two are, whether a body parses, and the bits and bytes."""

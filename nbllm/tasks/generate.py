@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from nbllm.config import goal_of
-from nbllm.errors import ModelError
 from nbllm.tasks.base import Answer, Row
 from nbllm.tasks.constraints import constraints, met, style
 from nbllm.tasks.variety import Variety, variety, variety_of
@@ -18,10 +16,7 @@ from nbllm.tasks.writing import Answers, same
 if TYPE_CHECKING:
     import pandas as pd
 
-    from nbllm.handles.model import Model
-
 RANDOM = "random reply"
-CAUSAL = frozenset({"max_tokens", "temperature", "top_k", "top_p", "repetition_penalty", "seed"})
 
 
 class Generate(Answers):
@@ -53,20 +48,6 @@ class Generate(Answers):
         "写一首三行诗，关键词：月亮、书信",
     )
     main = "constraints_met"
-
-    def answer(self, model: Model, rows: Sequence[Row], **settings: Any) -> list[Answer]:
-        """The text and how likely the model held a token of it. A causal model takes the settings of `generate`, the
-        likeliest tokens unless a temperature is given."""
-        if goal_of(model.config.objective).head == "target":
-            return super().answer(model, rows, **settings)
-        if wrong := set(settings) - CAUSAL:
-            raise ModelError(f"{self.name} has no setting '{min(wrong)}'.", f"There are {', '.join(sorted(CAUSAL))}.")
-        found = []
-        for row in rows:
-            text: Any = model.generate(row["source"] + "\n", **{"temperature": 0.0, "max_tokens": 60, **settings})
-            sure = float(np.exp(np.log(np.maximum(text.probabilities or [0.0], 1e-9)).mean()))
-            found.append({"target": str(text).strip(), "probability": sure})
-        return found
 
     def is_right(self, row: Row, answer: Answer) -> bool:
         """Whether all that is asked is done; the same text where nothing that can be counted is asked."""
@@ -106,6 +87,3 @@ class Generate(Answers):
         if RANDOM not in table or not table.loc["constraints_met", RANDOM] >= table.loc["constraints_met", "value"]:
             return ""
         return "A random reply of the same style does as much of what is asked: train longer, or on more rows."
-
-    def explain(self, model: Model, row: Row) -> Any:
-        return super().explain(model, row) if goal_of(model.config.objective).head == "target" else None

@@ -9,6 +9,7 @@ import re
 import string
 import unicodedata
 from collections import Counter
+from collections.abc import Callable, Sequence
 
 NOTHING = frozenset({"", "unknown", "no answer", "不知道"})
 """What says, when it is normalised, that the text holds no answer."""
@@ -44,6 +45,11 @@ def f1(said: str, true: str) -> float:
         return float(a == b)
     both = sum((Counter(a) & Counter(b)).values())
     return 2 * both / (len(a) + len(b))
+
+
+def best(score: Callable[[str, str], float], said: str, true: Sequence[str]) -> float:
+    """The score of an answer by that of several right ones which fits it best."""
+    return max(score(said, each) for each in true)
 
 
 def says_nothing(text: str) -> bool:

@@ -45,6 +45,9 @@ class Summarize(Answers):
         ),
     )
     main = "rouge_l"
+    asks = "Say in one short sentence what this comes down to:"
+    cue = "\nTL;DR:"  # Radford et al. 2019, section 3.6
+    ends = ("\n",)
 
     def settings(self, source: str | None) -> Mapping[str, Any]:
         """Docstrings are longer and of more words than reports."""

@@ -40,6 +40,9 @@ class Translate(Answers):
     }  # fmt: skip
     examples = ("Tuesday, July 14, 2026", "three hundred forty-two", "France, Kenya, and Japan")
     main = "exact_match"
+    asks = "Translate this, and say nothing else:"
+    cue = " ="  # Radford et al. 2019, section 3.7
+    ends = ("\n",)
 
     def words(self, data: Any, given: dict[str, Any]) -> dict[str, Any]:
         """source="en", target="zh": of the built-in table a pair of languages; of a table of the user's two columns."""

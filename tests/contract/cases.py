@@ -189,6 +189,9 @@ def encoded(made: Made) -> list[Any]:
         rows = [{"text": text, "document": str(i // 4)} for i, text in enumerate(SENTENCES)]
     elif config.objective.kind == "tagging":
         rows = [{"text": text, "spans": json.dumps(spans)} for text, spans in MARKED]
+    elif config.objective.kind == "answer-span":
+        rows = [{"source": f"{text}\n{text[:2]}", "target": text[2:5]} for text, _ in LABELLED if len(text) > 4]
+        rows.append({"source": "he did a bad\na", "target": "unknown"})
     elif config.objective.kind == "seq2seq":
         rows = [{"source": source, "target": target} for source, target in PAIRS]
     else:

@@ -39,7 +39,7 @@ def test_shapes_and_counts(case: str) -> None:
     vocabulary = (found.objective.task.target_tokenizer or found.objective.task.tokenizer).get_vocab_size()
     if found.head == "labels":
         assert found.module(each["tokens"], each["real"], each["segments"]).shape == (rows, found.objective.outputs)
-    elif found.head == "tags":
+    elif found.head in ("tags", "ends"):
         assert found.module(each["tokens"], each["real"]).shape == (*each["tokens"].shape, found.objective.outputs)
     elif found.head == "masked":
         logits = found.module(each["tokens"], each.get("real"), each.get("segments"))

@@ -48,7 +48,7 @@ def passes(case: Made) -> tuple[Any, int]:
             return total + module.pair_head(x).sum() if pairs else total
 
         return masked, places
-    return lambda: module(tokens).sum(), TOKENS if case.head in ("next", "tags") else 1
+    return lambda: module(tokens).sum(), TOKENS if case.head in ("next", "tags", "ends") else 1
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -59,3 +59,24 @@ def test_a_teacher_is_learned_from_while_training_and_never_held_out() -> None:
     finally:
         del objective.teacher
         module.eval()
+
+
+def test_windows_are_turned_so_that_the_middle_comes_last_and_held_out_ones_are_not() -> None:
+    found = made("clm transformer", **{"objective.fill_middle": 0.5})
+    objective, each = found.objective, batch(found, rows=200)
+    prefix, suffix, middle = objective.marks  # type: ignore[attr-defined]
+    turned = objective.turned(each)  # type: ignore[attr-defined]
+    whole = torch.cat((each["tokens"], each["targets"][:, -1:]), dim=1).tolist()
+    told = torch.cat((turned["tokens"], turned["targets"][:, -1:]), dim=1).tolist()
+    changed = 0
+    for before, after in zip(whole, told, strict=True):
+        if after == before:
+            continue
+        changed += 1
+        a, c, end = after.index(suffix), after.index(middle), after.index(objective.task.end)
+        assert after[0] == prefix
+        assert [*after[1:a], *after[c + 1 : end], *after[a + 1 : c], *after[end + 1 :]] == before[:-4]
+    assert 60 < changed < 140
+    held_out, _ = evaluate(objective, found.module.eval(), [each])
+    plain = {name: tensor for name, tensor in each.items() if name != "draws"}
+    assert held_out == pytest.approx(evaluate(objective, found.module, [plain])[0])

@@ -10,6 +10,8 @@ _WRITING = (
     Flag("--seed", "N", "the same seed writes the same text", "int"),
 )
 
+_MODEL = Flag("--model", "NAME", "a folder or hf:NAME instead: a language model of code")
+
 TABLE: tuple[Command, ...] = (
     Command(
         "complete",
@@ -18,18 +20,20 @@ TABLE: tuple[Command, ...] = (
         (
             "%%llm_complete\ndef area(width, height):",
             "%%llm_complete code --temperature 0.5 --seed 1\nfor key, value in ",
+            "%%llm_complete\ndef area(width, height):\n    <fill>\n    return size",
         ),
-        flags=_WRITING,
+        flags=(_MODEL, *_WRITING),
         cell="the code",
         notes="RUN is a run of the task code; its newest where not given. A cell that ends in : or a docstring is gone "
-        "on from below, any other in its last line. Train one: %llm_task code --train",
+        "on from below, any other in its last line; <fill> is filled in, by a model trained with --fill-middle 0.5. "
+        "Train one: %llm_task code --train",
     ),
     Command(
         "explain",
         "NAME",
-        "Write a docstring for a function of the notebook.",
+        "Write a docstring for a function of the notebook, and offer the function with it as the next cell.",
         ("%llm_explain area", "%llm_explain area --run explain"),
-        flags=(Flag("--run", "NAME", "a run of the task explain; its newest where not given"), *_WRITING),
+        flags=(Flag("--run", "NAME", "a run of the task explain; its newest where not given"), _MODEL, *_WRITING),
         notes="By a causal model of functions with their docstrings: small, so a guess. Train one: "
         "%llm_task explain --train",
     ),

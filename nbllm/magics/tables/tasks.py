@@ -18,6 +18,7 @@ TABLE: tuple[Command, ...] = (
             "%llm_task sentiment --train --data reviews.csv --label-column stars --minutes 3",
             "%llm_task sentiment --evaluate --data reviews.csv --label-column stars",
             "%llm_task sentiment --leaderboard",
+            '%llm_task qa "Where is the book?" --documents ./notes',
             "%llm_task translate --train --data {{df}} --source en --target fr",
             '%llm_task translate --model hf:some/model "Good morning"',
             "%%llm_task sentiment\nThe food was cold, but we were never bored.",
@@ -31,6 +32,7 @@ TABLE: tuple[Command, ...] = (
             Flag("--source", "NAME", "the column, or the language, to go from"),
             Flag("--target", "NAME", "the column, or the language, to arrive at"),
             Flag("--limit", "N", "rows that are scored at most [1000]", "int"),
+            Flag("--documents", "FOLDER", "qa: answer from these texts, which are searched first"),
             Flag("--execute", "", "code: also pass@k, by running what the model writes in processes apart", "bool"),
             Flag("--samples", "N", "code: with --execute, answers to each problem [1]", "int"),
             Flag("--beams", "N", "writing: the width of a beam search", "int"),
@@ -46,6 +48,26 @@ TABLE: tuple[Command, ...] = (
         sections=SECTIONS,
         cell="the text to ask about; with --train settings in YAML",
         notes="Without --train, --model names a model to ask: a run, a folder or hf:NAME; --data a table to answer.",
+    ),
+    Command(
+        "chat",
+        "[MODEL]",
+        "Chat with a model: history, stop, edit and send again, a system text, what it reads of a long dialogue.",
+        (
+            "%llm_chat",
+            "%llm_chat support --max-tokens 60",
+            '%llm_chat hf:./my-model --system "You are brief." --temperature 0.7',
+        ),
+        flags=(
+            Flag("--system", "TEXT", "stands before the dialogue"),
+            Flag("--max-tokens", "N", "tokens of a reply at most [120]", "int"),
+            Flag("--temperature", "X", "0 takes the likeliest token, higher is wilder", "float"),
+            Flag("--top-k", "K", "draw from the k likeliest tokens", "int"),
+            Flag("--top-p", "P", "draw from the likeliest tokens that make up this share", "float"),
+            Flag("--seed", "N", "the same seed writes the same text", "int"),
+        ),
+        notes="MODEL is a run, a folder or hf:NAME, whose chat template is used; the newest run of the task chat where "
+        "none is given. Of a long dialogue the oldest turns are left out.",
     ),
     Command(
         "playground",

@@ -8,4 +8,6 @@ tokens     its tokenizer
 source     where a model of theirs lies: a folder, or a name of the hub
 load       the model there, or built anew from its config.json
 foreign    a model of transformers behind the interface of ours
+tags       what the labels of a token classifier mean
+chat       a dialogue as the model's chat template puts it
 """

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from nbllm.errors import ModelError
-from nbllm.models.answers import FillsMasks, GivesLabels, ShowsAttention, WritesTarget
+from nbllm.models.answers import FillsMasks, GivesLabels, MarksAnswer, MarksTokens, ShowsAttention, WritesTarget
+from nbllm.models.huggingface.tags import kinds_of, meaning
 
 
 class Foreign(nn.Module, ShowsAttention):
@@ -135,6 +136,48 @@ class ForeignClassifier(Foreign, GivesLabels):
         return self.model(**self.framed(tokens_BT, real_BT, segments_BT)).logits
 
 
+class ForeignTagger(Foreign, MarksTokens):
+    """A token classifier: tokens_BT -> logits_BTL of our own tags, in whatever order and scheme (BIO, IO, BIOES, bare
+    names) its own labels are. Of several that mean the same tag the probabilities are added."""
+
+    def __init__(self, model: Any):
+        super().__init__(model)
+        names = [str(name) for _, name in sorted(model.config.id2label.items())]
+        self.kinds = kinds_of(names)
+        self.means = meaning(names, self.kinds)
+        self.same = self.means == [[place] for place in range(len(names))]
+        self.by_word = not self.same
+        """Whether the first token of a word says what the whole word is, as these models are commonly trained."""
+
+    def forward(
+        self,
+        tokens_BT: torch.Tensor,
+        real_BT: torch.Tensor | None = None,
+        segments_BT: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The logits of O, and of B and I of each kind; -inf of one that the model does not know."""
+        logits_BTL = self.model(**self.framed(tokens_BT, real_BT, segments_BT)).logits
+        if self.same:
+            return logits_BTL
+        none_BT = torch.full_like(logits_BTL[..., 0], -torch.inf)
+        found = [logits_BTL[..., places].logsumexp(-1) if places else none_BT for places in self.means]
+        return torch.stack(found, dim=-1)
+
+
+class ForeignReader(Foreign, MarksAnswer):
+    """A model with a span head: question and text as tokens_BT -> logits_BT2 of where the answer begins and ends."""
+
+    def forward(
+        self,
+        tokens_BT: torch.Tensor,
+        real_BT: torch.Tensor | None = None,
+        segments_BT: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The logits of both ends."""
+        out = self.model(**self.framed(tokens_BT, real_BT, segments_BT))
+        return torch.stack((out.start_logits, out.end_logits), dim=-1)
+
+
 class TargetState(NamedTuple):
     """What a target is written with: the encoder's answer, the source's real places, the cache, the tokens read."""
 
@@ -235,6 +278,10 @@ def wrap(model: Any, head: str) -> Foreign:
         return ForeignClassifier(model)
     if head == "target":
         return ForeignSeq2Seq(model)
+    if head == "tags":
+        return ForeignTagger(model)
+    if head == "ends":
+        return ForeignReader(model)
     takes = inspect.signature(model.forward).parameters
     cached = "past_key_values" in takes and not getattr(model, "_is_stateful", False)
     return CachedCausal(model) if cached else ForeignCausal(model)

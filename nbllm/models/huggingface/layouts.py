@@ -65,7 +65,7 @@ def layout(config: ModelConfig, shape: Shape, *, pairs: bool = False, prefix: bo
         raise _none(f"a network with {' and '.join(name for name, there in extras.items() if there)}")
     if prefix:
         raise _none("a network that sees its prefix both ways")
-    if shape.head == "tags":
+    if shape.head in ("tags", "ends"):
         raise _none("a network that marks tokens")
     if shape.head == "target":
         return _two_stacks(config, shape)

@@ -19,6 +19,7 @@ from nbllm.models.huggingface.foreign import Foreign, wrap
 from nbllm.models.huggingface.names import to_ours
 from nbllm.models.huggingface.quiet import quiet
 from nbllm.models.huggingface.source import HEADS, labels_of
+from nbllm.models.huggingface.tags import names_of
 
 # Keys of model.options that are ours; all others go into the model's own configuration.
 TRUST, KERNELS = "trust_remote_code", "attn_implementation"
@@ -43,6 +44,8 @@ class Wanted:
     @property
     def answers(self) -> list[str]:
         """The label of each output: of one sigmoid the second of the two."""
+        if self.head == "tags":
+            return names_of(self.labels)
         return list(self.labels if len(self.labels) == self.outputs else self.labels[-1:])
 
 
@@ -67,19 +70,21 @@ def load(folder: Path, wanted: Wanted, trusted: bool = False) -> tuple[Foreign, 
 
     with _told(folder.name), quiet():
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trusted)
-        own_labels = labels_of(config.to_dict()) if wanted.head == "labels" else []
+        labelled = wanted.head in ("labels", "tags")
+        own_labels = labels_of(config.to_dict()) if labelled else []
         _adapt(config, wanted)
         cls = getattr(transformers, HEADS[wanted.head])
 
         def make(**how: Any) -> Any:
             return cls.from_pretrained(
                 folder, config=config, output_loading_info=True, use_safetensors=True, local_files_only=True,
-                trust_remote_code=trusted, dtype=torch.float32, ignore_mismatched_sizes=wanted.head == "labels", **how,
+                trust_remote_code=trusted, dtype=torch.float32,
+                ignore_mismatched_sizes=labelled or wanted.head == "ends", **how,
             )  # fmt: skip
 
         model, info = _with_kernels(make, wanted.options)
         fresh = {*info["missing_keys"], *(each[0] for each in info["mismatched_keys"])}
-        if wanted.head == "labels" and own_labels and not _same_labels(own_labels, wanted):
+        if labelled and wanted.outputs and own_labels and not _same_labels(own_labels, wanted):
             fresh |= _renewed(model)
         module = _finished(model, wanted)
     parameters = {name.removeprefix("model.") for name, _ in module.named_parameters()}
@@ -150,7 +155,9 @@ def _adapt(config: Any, wanted: Wanted) -> None:
         if not hasattr(config, key):
             raise ModelError(f"The model's configuration has no '{key}' (model.options).", "See its config.json.")
         setattr(config, key, value)
-    if wanted.head != "labels":
+    if wanted.head == "ends":
+        config.num_labels = 2
+    if wanted.head not in ("labels", "tags"):
         return
     if getattr(config, "pad_token_id", None) is None:
         config.pad_token_id = wanted.pad  # by which a decoder finds the last token of a text

@@ -21,6 +21,8 @@ HEADS = {
     "masked": "AutoModelForMaskedLM",
     "labels": "AutoModelForSequenceClassification",
     "target": "AutoModelForSeq2SeqLM",
+    "tags": "AutoModelForTokenClassification",
+    "ends": "AutoModelForQuestionAnswering",
     "none": "AutoModel",
 }
 # Models that come in a package of pip, weights and all: the package, and the extra that brings it.
@@ -31,6 +33,8 @@ _OBJECTIVES = {
     "AutoModelForPreTraining": "mlm",
     "AutoModelForSeq2SeqLM": "seq2seq",
     "AutoModelForSequenceClassification": "classification",
+    "AutoModelForTokenClassification": "tagging",
+    "AutoModelForQuestionAnswering": "answer-span",
 }
 _FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]
 # Places that count from the padding's number on, so that there are fewer than the table has rows.
@@ -124,6 +128,17 @@ def headless(settings: Mapping[str, Any]) -> bool:
     return bare and str(settings.get("model_type")) in _ENCODERS
 
 
+def is_encoder(settings: Mapping[str, Any]) -> bool:
+    """Whether it is an encoder, of whatever head: one that fills in, labels, marks, or has none."""
+    classes = [auto_class(str(each)) for each in settings.get("architectures") or []]
+    heads = ("MaskedLM", "TokenClassification", "QuestionAnswering", "PreTraining")
+    return (
+        headless(settings)
+        or any(each.endswith(heads) for each in classes)
+        or (str(settings.get("model_type")) in _ENCODERS)
+    )
+
+
 def objective_of(settings: Mapping[str, Any], name: str) -> str:
     """The objective that a model was made for, by its class. ConfigError where that says nothing."""
     classes = [str(each) for each in settings.get("architectures") or []]
@@ -133,7 +148,7 @@ def objective_of(settings: Mapping[str, Any], name: str) -> str:
             return found
     raise ConfigError(
         f"What {name} is to learn cannot be told from its class ({', '.join(classes) or 'none is named'}).",
-        "Say it: objective: clm, mlm, seq2seq or classification.",
+        "Say it: objective: clm, mlm, seq2seq, classification, tagging or answer-span.",
     )
 
 
