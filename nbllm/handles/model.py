@@ -90,8 +90,9 @@ class Model(Looking, Auditing, Cheaper):
             if piece.text:
                 yield piece.text
 
-    def pieces(self, prompt: str = "", **settings: Any) -> Iterator[Any]:
-        """The continuation token by token, each with .text .token_id .probability."""
+    def pieces(self, prompt: str | Sequence[int] = "", **settings: Any) -> Iterator[Any]:
+        """The continuation of a text, or of the ids of its tokens, token by token, each with .text .token_id
+        .probability; also the setting `ends`, further tokens that end it."""
         from nbllm.generation.decode import stream
 
         self._check(settings, stream)
@@ -239,6 +240,13 @@ class Model(Looking, Auditing, Cheaper):
         from nbllm.generation.decode import result
 
         return [result("", each, self.tokenizer, 0.0) for each in found]
+
+    @cached_property
+    def chat_template(self) -> Any:
+        """The chat template of a model of Hugging Face: `.ids(messages)`; None where it has none."""
+        from nbllm.handles.conversation import template_of
+
+        return template_of(self)
 
     @property
     def joint(self) -> str:
