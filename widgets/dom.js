@@ -91,7 +91,21 @@ export function keepKeys(root, signal) {
   root.addEventListener("keydown", (event) => {
     const theirs = event.ctrlKey || event.metaKey || event.altKey || (event.shiftKey && event.key === "Enter");
     if (!theirs) event.stopPropagation();
+    // Escape on a button that has no other use for it leads back to the cell, from where the notebook's keys go on.
+    const idle = event.target.matches("button") && event.target === event.target.getRootNode().activeElement;
+    if (event.key === "Escape" && idle) root.closest(".jp-Cell")?.focus({ preventScroll: true });
   }, { signal });
+}
+
+// Turns a button on or off. One that has the focus keeps it: who goes by keyboard is not thrown out of the panel. Its
+// clicks then still come, and `isOff` tells that they are not meant.
+export function off(button, yes) {
+  button.disabled = yes && button !== button.getRootNode().activeElement;
+  button.setAttribute("aria-disabled", String(yes));
+}
+
+export function isOff(button) {
+  return button.getAttribute("aria-disabled") === "true";
 }
 
 // A labelled slider: onchange(value) at every move.

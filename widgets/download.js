@@ -1,18 +1,19 @@
 // The button that keeps a run past the end of a Binder: the kernel packs it, the page asks for piece after piece.
-import { el, say } from "./dom.js";
+import { el, isOff, off, say } from "./dom.js";
 
 // Returns the button and `reset`, for when the kernel has said that it cannot be done.
 export function download(model) {
   let pieces = null; // what has come; null while nothing was asked for here
   const button = el("button", { type: "button", class: "nbllm-button", title: "the whole run as one file; %llm_runs --unpack FILE brings it back", onclick: () => {
+    if (isOff(button)) return;
     pieces = [];
     say(button, "Packing …");
-    button.disabled = true;
+    off(button, true);
     model.send({ kind: "download", part: 0 });
   } }, "Download");
   const reset = () => {
     pieces = null;
-    button.disabled = false;
+    off(button, false);
     say(button, "Download");
   };
   model.on("msg:custom", (content, buffers) => {

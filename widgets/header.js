@@ -1,5 +1,5 @@
 // Name, state, progress and the buttons. A click is answered here at once; what the worker then does comes by `status`.
-import { brief, clock, count, el, figures, say } from "./dom.js";
+import { brief, clock, count, el, figures, isOff, off, say } from "./dom.js";
 import { download } from "./download.js";
 
 const ENDED = ["stopped", "finished", "failed", "lost"];
@@ -30,7 +30,7 @@ export function header(model) {
     show();
     for (const wait of [SOON, PATIENCE, LONG]) setTimeout(show, wait + 100);
   };
-  const button = (label, onclick) => el("button", { type: "button", class: "nbllm-button", onclick }, label);
+  const button = (label, onclick) => el("button", { type: "button", class: "nbllm-button", onclick: ({ currentTarget }) => { if (!isOff(currentTarget)) onclick(); } }, label);
   const pause = button("Pause", () => ask(resumes() ? "resume" : "pause"));
   const stop = button("Stop", () => ask("stop"));
   const checkpoint = button("Checkpoint", () => ask("checkpoint"));
@@ -41,7 +41,7 @@ export function header(model) {
   rate.addEventListener("blur", () => { typing = false; rate.removeAttribute("aria-invalid"); show(); });
   rate.addEventListener("keydown", (event) => {
     event.stopPropagation(); // the notebook has keys of its own
-    if (event.key === "Escape") rate.blur();
+    if (event.key === "Escape") (pause.disabled ? stop : pause).focus();
     if (event.key !== "Enter") return;
     const value = Number(rate.value);
     if (!(value > 0 && value <= 10)) return rate.setAttribute("aria-invalid", "true");
@@ -81,9 +81,9 @@ export function header(model) {
     say(numbers[2], s.rate && !ended ? `${brief(s.rate)} tokens/s` : "");
     say(numbers[3], s.memory && !ended ? `${(s.memory / 1024).toFixed(1)} GB` : "");
     say(pause, resumes() ? "Resume" : "Pause");
-    pause.disabled = !!asked || !(resumes() || ["training", "preparing", "starting", "queued"].includes(s.state));
-    stop.disabled = ended || asked?.command === "stop" || s.state === "stopping";
-    checkpoint.disabled = !!asked || !["training", "paused"].includes(s.state);
+    off(pause, !!asked || !(resumes() || ["training", "preparing", "starting", "queued"].includes(s.state)));
+    off(stop, ended || asked?.command === "stop" || s.state === "stopping");
+    off(checkpoint, !!asked || !["training", "paused"].includes(s.state));
     rate.disabled = ended;
     keep.button.hidden = !ended;
     if (!typing) rate.value = figures(s.lr, 3);
