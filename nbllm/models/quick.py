@@ -122,7 +122,8 @@ class _Layer:
         self.both = mixer.heads + mixer.key_heads
         self.window = mixer.window
         self.normalises = isinstance(mixer.query_norm, RMSNorm)
-        self.eps = mixer.query_norm.eps if isinstance(mixer.query_norm, RMSNorm) else 0.0
+        self.wide = torch.promote_types(dtype, torch.float32)
+        self.least = torch.tensor(getattr(mixer.query_norm, "eps", 0.0), dtype=self.wide)
         self.norm = _norm(block.mixer_norm, rows)
         # Where matrices are joined, rows are there twice: once more with the halves of each head changed for each
         # other, which is what a rotation adds.
@@ -130,7 +131,6 @@ class _Layer:
         self.qkv = _together([mixer.query, mixer.key, mixer.value], rows, joined, self._changed if self.twice else None)
         self.out = _onto(mixer.out, rows)
         self.scales_2HK = self._scales(mixer, dtype)
-        self.scales_HK = self.scales_2HK[0]
         mlp: MLP | None = block.mlp
         self.mlp_norm = None if mlp is None else _norm(block.mlp_norm, rows)
         if mlp is not None:
@@ -145,14 +145,14 @@ class _Layer:
         count, units, both = self.rows * self.key_heads, self.units, self.both
         size = both * units
         if turn is None:
-            seen = self._normalised(found[..., :size].view(self.rows, both, units)) * self.scales_HK
+            seen = self._normalised(found[..., :size].view(self.rows, 1, both, units), self.scales_2HK[:1])
         else:
             if self.twice:
                 pair = found[..., : 2 * size].view(self.rows, 2, both, units)
             else:
                 plain = found[..., :size].view(self.rows, both, units)
                 pair = torch.stack((plain, plain.roll(units // 2, -1)), dim=1)
-            seen = (self._normalised(pair) * turn).sum(1)
+            seen = self._normalised(pair, turn)
         queries, key = seen.split((self.heads, self.key_heads), dim=1)
         keys[:, place] = key.reshape(count, units)
         values[:, place] = found[..., -self.key_heads * units :].reshape(count, units)
@@ -168,8 +168,15 @@ class _Layer:
         gate, up = inside.chunk(2, dim=-1)
         return self.down(x, self.activation(gate) * up)
 
-    def _normalised(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, (self.units,), None, self.eps) if self.normalises else x
+    def _normalised(self, pair: Tensor, turn: Tensor) -> Tensor:
+        """The queries and keys of each text, with their halves changed or without, (B, 2 or 1, H + J, K): normalised a
+        head, scaled, and turned; (B, H + J, K)."""
+        seen = (pair * turn).sum(1)
+        if not self.normalises:
+            return seen
+        # A norm is a number a head, and so may come last; it is the same with the halves changed.
+        length = torch.linalg.vector_norm(pair[:, 0], dim=-1, keepdim=True, dtype=self.wide)
+        return seen * torch.addcmul(self.least, length, length, value=1 / self.units).rsqrt_().to(seen.dtype)
 
     def _scales(self, mixer: Attention, dtype: torch.dtype) -> Tensor:
         """What queries (with 1 / sqrt(K)) and keys are multiplied by; and the same with the halves of a head changed

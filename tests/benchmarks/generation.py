@@ -35,7 +35,7 @@ SAMPLED = {"temperature": 0.8, "stop_at_eos": False}
 
 def letters(count: int) -> Tokenizer:
     """A tokenizer of so many tokens; which ones does not matter."""
-    signs = [chr(0x4E00 + index) for index in range(count)]
+    signs = [chr(0x20000 + index) for index in range(count)]
     return Tokenizer(models.WordLevel({sign: index for index, sign in enumerate(signs)}, unk_token=signs[0]))
 
 

@@ -76,7 +76,8 @@ def written(count: int) -> Way:
     torch.manual_seed(0)
     module = LanguageModel(ModelConfig(layers=4, width=128, heads=4), 256, 64).eval()
     tokenizer = letters(256)
-    return lambda: generate(module, tokenizer, "一", context=64, max_tokens=count, seed=1, stop_at_eos=False)
+    prompt = tokenizer.id_to_token(1)
+    return lambda: generate(module, tokenizer, prompt, context=64, max_tokens=count, seed=1, stop_at_eos=False)
 
 
 def grown(ways: list[Way], rounds: int) -> list[tuple[float, float]]:
