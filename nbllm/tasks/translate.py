@@ -28,9 +28,10 @@ class Translate(Answers):
     columns: ClassVar[tuple[str, ...]] = ("source", "target")
     table = "phrases-en-fr"
     preset: ClassVar[Mapping[str, Any]] = {
-        "model.kind": "seq2seq", "model.width": 96, "model.layers": 2, "model.heads": 4, "tokenizer.kind": "char",
-        "train.context": 64, "train.batch_size": 64, "train.steps": 2000, "train.evaluate_every": 200,
-        "train.checkpoint_every": 200,
+        "model.kind": "seq2seq", "model.width": 96, "model.heads": 4, "model.positions": "rope",
+        "model.encoder": "conv+2*attention", "model.decoder": "2*attention", "model.kernel": 5,
+        "tokenizer.kind": "char", "train.context": 64, "train.batch_size": 64, "train.lr": 4e-3, "train.steps": 1000,
+        "train.evaluate_every": 100, "train.checkpoint_every": 100,
     }  # fmt: skip
     own_preset: ClassVar[Mapping[str, Any]] = {
         "model.kind": "seq2seq", "size": "mini", "model.dropout": 0.1, "tokenizer.kind": "bpe",

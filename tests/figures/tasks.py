@@ -93,7 +93,7 @@ def measured(entry: Entry, seeds: tuple[int, ...]) -> list[dict[str, Any]]:
             run = task.train(**entry.train, name=f"seed-{seed}", seed=seed, **{"train.queue": False})
             minutes.append(cpu_seconds(run) / 60)
             assert run.state == "finished", run.error
-            tables.append(task.evaluate(run=run.name, limit=2000))
+            tables.append(task.evaluate(run=run.name, limit=1000))
             report = json.loads((run.folder / "data" / "report.json").read_text(encoding="utf-8"))
             learned = (
                 f"{report['train_examples']:,} rows"
