@@ -1,9 +1,11 @@
-"""Every notebook runs from top to bottom in a real kernel, and what it leaves is small and can be looked at."""
+"""Every notebook runs from top to bottom in a real kernel, and what it leaves is small and can be looked at; the pages
+beside them hold what they promise."""
 
 from __future__ import annotations
 
 import base64
 import io
+import re
 from pathlib import Path
 
 import nbformat
@@ -12,9 +14,16 @@ from nbformat import NotebookNode
 from PIL import Image
 
 from nbllm.cli import tour
+from nbllm.config import parse_yaml, resolve
+from nbllm.magics.commands import COMMANDS
+from nbllm.magics.layers import config_layers
+from nbllm.magics.parse import parse
 from tests import kernel
 
-NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
+FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+PAGES = sorted(FOLDER.glob("*.md"))
+LESSONS = [file for file in NOTEBOOKS if file.stem[0].isdigit()]
 pytestmark = [pytest.mark.notebooks, pytest.mark.timeout(900)]  # a training a family
 
 
@@ -30,6 +39,42 @@ def executed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 def test_the_tour_begins_with_a_first_model() -> None:
     assert NOTEBOOKS[0].stem == tour.FIRST.removesuffix(".ipynb")
+
+
+def words(file: Path) -> str:
+    """All that is written to be read in a notebook or a page."""
+    if file.suffix == ".md":
+        return file.read_text(encoding="utf-8")
+    cells = nbformat.read(file, as_version=4).cells
+    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+
+
+@pytest.mark.parametrize("file", LESSONS, ids=lambda file: file.stem)
+def test_a_lesson_names_its_sources_and_ends_with_an_exercise(file: Path) -> None:
+    last = words(file).rpartition("\n## Now you\n")[2] or words(file).rpartition("\n## 轮到你了\n")[2]
+    assert re.search(r"^(1\.|- )", last, re.M)
+    assert len(last) < len(words(file))
+    assert re.search(r"(?<!\d)(19|20)\d\d(?!\d)", words(file)), "no source"
+
+
+@pytest.mark.parametrize("file", [*NOTEBOOKS, *PAGES], ids=lambda file: file.name)
+def test_links_lead_somewhere(file: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", words(file))
+    assert [link for link in links if "://" not in link and not (FOLDER / link).is_file()] == []
+
+
+def test_what_stands_beside_keras_can_be_trained() -> None:
+    """Every cell and every setting that the page names is one that nbllm has."""
+    page = (FOLDER / "from-keras.md").read_text(encoding="utf-8")
+    cells = re.findall(r"```python\n%%llm_train(.*?)```", page, re.S)
+    assert len(cells) >= 4
+    for cell in cells:
+        line, _, body = cell.partition("\n")
+        resolve(config_layers(parse(COMMANDS["train"], line), body, {})[0])
+    settings = re.findall(r"`((?:train|data|objective|model): \{[^`]+\})`", page)
+    assert len(settings) >= 8
+    for setting in settings:
+        resolve([("page", parse_yaml(setting, "page"))])
 
 
 def test_every_cell_ran(executed: NotebookNode) -> None:
@@ -59,8 +104,12 @@ def test_it_keeps_a_picture(executed: NotebookNode) -> None:
     assert kernel.data(executed, "application/vnd.jupyter.widget-view+json") == []
 
 
-def test_it_keeps_a_table(executed: NotebookNode) -> None:
-    assert any("<table" in shown and "loss" in shown for shown in kernel.data(executed, "text/html"))
+def test_it_keeps_a_table_of_what_was_measured(executed: NotebookNode) -> None:
+    tables = [shown for shown in kernel.data(executed, "text/html") if "<table" in shown]
+    if any("run.metrics[[" in cell.source for cell in executed.cells):
+        assert any("loss" in shown for shown in tables)
+    elif any("pd.DataFrame" in cell.source for cell in executed.cells):
+        assert tables
 
 
 # The first notebook, which `nbllm demo` leaves as a page: the run's curve at its end, a sample, and the attention.
