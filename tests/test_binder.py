@@ -80,6 +80,7 @@ def test_a_box_measures_and_holds_its_limit(tmp_path: Path) -> None:
     with Box(400, cores={0}) as box:
         took = box.run(fill(100), tmp_path, env)
         assert 100 < took.megabytes < 200
+        assert 0 <= took.processor < took.seconds
         with pytest.raises(RuntimeError, match="ended with 3"):
             box.run([sys.executable, "-c", "raise SystemExit(3)"], tmp_path, env)
     with Box(100) as box:

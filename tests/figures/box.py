@@ -1,7 +1,7 @@
 """Run commands in a box with a limit of memory, as a container has one, and tell what each took.
 
 Where this process may make control groups (root on Linux, version 1 or 2) the kernel holds the limit, page cache and
-all, and nbllm finds it as it finds a container's. Elsewhere the limit is held here: a command over it is ended.
+all. Elsewhere the limit is held here: a command over it is ended.
 What is told is the memory of all processes of the command together, each shared page counted once (PSS). Files that the
 system keeps cached count to the limit and not to what is told: they are given back when memory is asked for.
 """
@@ -20,15 +20,16 @@ from pathlib import Path
 
 import psutil
 
-_LOOK_SECONDS = 0.1
+_LOOK_SECONDS = 0.2
 _ROOTS = ((Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"), (Path("/sys/fs/cgroup"), "memory.max"))
 
 
 @dataclass(frozen=True)
 class Took:
-    """What a command took: seconds, and the most megabytes (10^6 bytes) at once."""
+    """What a command took: seconds, seconds of work of processors, and the most megabytes (10^6 bytes) at once."""
 
     seconds: float
+    processor: float
     megabytes: float
 
 
@@ -50,7 +51,7 @@ class Box:
                     return self.group.rmdir()
                 time.sleep(0.1)
 
-    def run(self, command: list[str], cwd: Path, env: dict[str, str], seconds: int = 900) -> Took:
+    def run(self, command: list[str], cwd: Path, env: dict[str, str], seconds: int = 1800) -> Took:
         """Run a command to its end. Raises RuntimeError with its last words when it fails, is over the limit or over
         its time."""
         start = time.monotonic()
@@ -68,7 +69,7 @@ class Box:
             why = "over its memory" if watch.over else "over its time" if code == -1 else f"ended with {code}"
             raise RuntimeError(f"{' '.join(command)}: {why}\n{log.read_text(encoding='utf-8')[-3000:]}")
         log.unlink()
-        return Took(round(time.monotonic() - start, 1), round(watch.peak / 1e6))
+        return Took(round(time.monotonic() - start, 1), round(watch.processor, 1), round(watch.peak / 1e6))
 
     def _inside(self, command: list[str]) -> list[str]:
         """The command, which first goes into the group and onto its cores."""
@@ -90,9 +91,15 @@ class _Watch:
         self._root = psutil.Process(pid)
         self._limit = limit
         self._family: dict[int, psutil.Process] = {pid: self._root}
+        self._seconds: dict[int, float] = {}
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
+
+    @property
+    def processor(self) -> float:
+        """Seconds of processors, of all that was seen."""
+        return sum(self._seconds.values())
 
     def end(self) -> None:
         self._done.set()
@@ -101,10 +108,13 @@ class _Watch:
 
     def _look(self) -> None:
         while not self._done.wait(_LOOK_SECONDS):
-            with suppress(psutil.NoSuchProcess):
-                for each in list(self._family.values()):  # a worker is a session of its own, and outlives its parent
-                    with suppress(psutil.NoSuchProcess):
-                        self._family.update({child.pid: child for child in each.children(recursive=True)})
+            for each in list(self._family.values()):  # a worker is a session of its own, and outlives its parent
+                with suppress(psutil.NoSuchProcess):
+                    self._family.update({child.pid: child for child in each.children(recursive=True)})
+            for pid, each in self._family.items():
+                with suppress(psutil.NoSuchProcess):
+                    times = each.cpu_times()
+                    self._seconds[pid] = times.user + times.system
             now = sum(_memory(each) for each in self._family.values())
             self.peak = max(self.peak, now)
             if now > self._limit:
