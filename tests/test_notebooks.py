@@ -51,9 +51,10 @@ def words(file: Path) -> str:
 
 @pytest.mark.parametrize("file", LESSONS, ids=lambda file: file.stem)
 def test_a_lesson_names_its_sources_and_ends_with_an_exercise(file: Path) -> None:
-    last = words(file).rpartition("\n## Now you\n")[2] or words(file).rpartition("\n## 轮到你了\n")[2]
-    assert re.search(r"^(1\.|- )", last, re.M)
-    assert len(last) < len(words(file))
+    before, *last = re.split(r"^## (?:Now you|轮到你了)$", words(file), flags=re.M)
+    assert len(last) == 1, "no exercise, or two"
+    assert before
+    assert re.search(r"^(1\.|- )", last[0], re.M)
     assert re.search(r"(?<!\d)(19|20)\d\d(?!\d)", words(file)), "no source"
 
 
