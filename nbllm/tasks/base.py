@@ -15,7 +15,7 @@ from nbllm.config import FAMILIES, Layers
 from nbllm.config import asked as merged
 from nbllm.errors import ConfigError, ModelError
 from nbllm.handles.train import call_layers, train_layers
-from nbllm.registry import TABLES, VIEWS
+from nbllm.registry import CORPORA, TABLES, VIEWS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -160,7 +160,7 @@ class Task(ABC):
         source = given.get("data.source", self.table)
         own = self.words(source if thing is None else thing, dict(words or {}))
         source = own.get("data.source", source)
-        known = source if thing is None and source in TABLES else None
+        known = source if thing is None and (source in TABLES or source in CORPORA) else None
         learns = self.learns(given)
         base = {"data.source": self.table, "objective.kind": learns, **self.settings(known), **own}
         return [(f"task {self.name}", fitting(base, given)), *layers]

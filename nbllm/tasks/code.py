@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from nbllm.config.presets import PRESETS
 from nbllm.errors import ConfigError, ModelError
 from nbllm.tasks.base import Answer, Heard, Row, Task
 from nbllm.tasks.ngrams import ByteNgrams
@@ -47,10 +48,10 @@ class Code(Task):
     heads = frozenset({"next"})
     needs = "goes on from a text"
     preset: ClassVar[Mapping[str, Any]] = {
-        "model.kind": "transformer", "model.width": 160, "model.layers": 4, "model.heads": 4,
+        **PRESETS["fast"], "model.width": 128, "model.layers": 3, "model.heads": 4, "model.bigrams": 32_768,
         "tokenizer.kind": "bpe", "tokenizer.vocab_size": 2048, "data.split": "document", "data.held_out": 0.05,
-        "train.context": 256, "train.batch_size": 8, "train.minutes": 4.5, "train.evaluate_every": 200,
-        "train.checkpoint_every": 200,
+        "train.context": 192, "train.batch_size": 16, "train.lr": 5e-3, "train.steps": 800,
+        "train.evaluate_every": 200, "train.checkpoint_every": 200,
     }  # fmt: skip
     own_preset: ClassVar[Mapping[str, Any]] = {
         "model.kind": "transformer", "size": "mini", "model.dropout": 0.1, "tokenizer.kind": "bpe",
@@ -204,7 +205,7 @@ class Explain(Code):
     table = "python-explained"
     rows_table = "function-summaries"
     preset: ClassVar[Mapping[str, Any]] = {
-        **Code.preset, "data.held_out": 0.1, "train.minutes": 3, "train.evaluate_every": 100,
+        **Code.preset, "data.held_out": 0.1, "train.steps": 800, "train.evaluate_every": 100,
         "train.checkpoint_every": 100, "model.dropout": 0.1,
     }  # fmt: skip
     examples: ClassVar[tuple[str, ...]] = ("def size(path):\n    return os.stat(path).st_size\n# In words:",)

@@ -28,9 +28,10 @@ class Summarize(Answers):
     roles: ClassVar[Mapping[str, str]] = {"document": "source", "summary": "target"}
     table = "reports"
     preset: ClassVar[Mapping[str, Any]] = {
-        "model.kind": "seq2seq", "model.width": 96, "model.layers": 2, "model.heads": 4, "tokenizer.kind": "word",
-        "train.context": 128, "train.target_context": 32, "train.batch_size": 32, "train.steps": 1500,
-        "train.evaluate_every": 250, "train.checkpoint_every": 250,
+        "model.kind": "seq2seq", "model.width": 96, "model.heads": 4, "model.positions": "rope",
+        "model.encoder": "conv+2*attention", "model.decoder": "2*attention", "model.kernel": 9,
+        "tokenizer.kind": "word", "train.context": 128, "train.target_context": 32, "train.batch_size": 32,
+        "train.lr": 4e-3, "train.steps": 400, "train.evaluate_every": 100, "train.checkpoint_every": 100,
     }  # fmt: skip
     own_preset: ClassVar[Mapping[str, Any]] = {
         "model.kind": "seq2seq", "size": "mini", "model.dropout": 0.1, "tokenizer.kind": "bpe",

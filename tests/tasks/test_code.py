@@ -101,6 +101,12 @@ def test_an_answer_ends_where_the_indentation_falls_back() -> None:
     assert body_end("\treturn 1\nx", 0) == len("\treturn 1\n")
 
 
+def test_the_preset_is_for_its_own_text_alone(task: Code) -> None:
+    asked = [("line", {"data.source": "shelf.py"})]
+    assert task.layers([])[0][1]["train.steps"] == Code.preset["train.steps"]
+    assert task.layers(asked)[0][1]["train.epochs"] == Code.own_preset["train.epochs"]
+
+
 def test_scores(task: Code) -> None:
     rows = [{"prompt": "x", "completion": " = 1"}, {"prompt": "def f():\n", "completion": "    return 1\n"}]
     right = task.measure(task.judge(rows, [{"completion": row["completion"], "bits": (8.0, 4)} for row in rows]))
