@@ -50,6 +50,7 @@ class Clean:
     def _call(self, *command: str, cwd: Path | None = None) -> str:
         env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV", "NBLLM_RUNS")}
         env |= {"NBLLM_QUICK_STEPS": kernel.QUICK_STEPS, "NBLLM_STANDBY": "0", "PYTHONUTF8": "1"}
+        env["JUPYTER_PATH"] = str(Path(sys.prefix) / "share" / "jupyter")  # nbconvert's templates are data, not modules
         done = subprocess.run(
             command, cwd=cwd or self.work, env=env, capture_output=True, text=True, encoding="utf-8", timeout=240
         )
