@@ -95,7 +95,8 @@ export function formField(spec, change) {
   const unit = el("span", { class: "nbllm-quiet nbllm-form-unit" }, spec.unit);
   let last = () => {}; // what the kernel says now, written when nobody types
   input.addEventListener("blur", () => setTimeout(() => last(), 0));
-  const node = el("div", { class: "nbllm-form-row" }, name, el("span", { class: "nbllm-form-control" }, ...made.nodes, spec.unit ? unit : null, back), help);
+  const wrong = el("span", { class: "nbllm-form-wrong", hidden: true });
+  const node = el("div", { class: "nbllm-form-row" }, name, el("span", { class: "nbllm-form-control" }, ...made.nodes, spec.unit ? unit : null, back), wrong, help);
   node.dataset.kind = spec.long ? "long" : spec.kind;
   return {
     node, spec, input,
@@ -107,6 +108,8 @@ export function formField(spec, change) {
       if (spec.optional && !spec.choices.length) input.placeholder = own && values[spec.path] === null ? "none" : "by itself";
       node.classList.toggle("nbllm-form-own", own);
       back.hidden = !own;
+      say(wrong, fault || "");
+      wrong.hidden = !fault;
       if (fault) input.setAttribute("aria-invalid", "true"); else input.removeAttribute("aria-invalid");
     },
     choices: made.choices,

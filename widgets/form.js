@@ -37,7 +37,7 @@ function render({ model, el: root, signal: given }) {
   const folds = groups.filter(({ title }) => title !== "First" && title !== "Budget").map(({ title, specs: inside }) => {
     const rows = inside.map(make);
     const count = el("span", { class: "nbllm-quiet" });
-    const node = el("details", { class: "nbllm-form-fold" }, el("summary", {}, el("span", {}, title), " ", count), ...rows.map((row) => row.node));
+    const node = el("details", { class: "nbllm-form-fold" }, el("summary", {}, el("span", {}, title), " ", count), el("div", { class: "nbllm-form-grid" }, ...rows.map((row) => row.node)));
     node.addEventListener("toggle", () => {
       if (looked()) return;
       const open = folds.filter((fold) => fold.node.open).map((fold) => fold.title);
@@ -57,7 +57,7 @@ function render({ model, el: root, signal: given }) {
   replace.addEventListener("change", () => { const flags = { ...model.get("flags") }; if (replace.checked) flags.replace = true; else delete flags.replace; tell("flags", flags); });
 
   // What it makes.
-  const estimates = el("dl", { class: "nbllm-form-estimates" });
+  const estimates = el("ul", { class: "nbllm-form-estimates", "aria-label": "what the training will take" });
   const drawing = el("div", { class: "nbllm-form-drawing" });
   const code = el("pre", { class: "nbllm-form-code", tabindex: "0", "aria-label": "the cell that trains it" });
   const fault = el("p", { class: "nbllm-notice", role: "alert", hidden: true });
@@ -97,9 +97,9 @@ function render({ model, el: root, signal: given }) {
 
   // From the kernel.
   function drawFields() {
-    const shown = model.get("shown"), fault_ = model.get("fault").path, matter = new Set(model.get("matter"));
+    const shown = model.get("shown"), { path: where, text: wrong } = model.get("fault"), matter = new Set(model.get("matter"));
     const words = looked().toLowerCase().split(/\s+/).filter(Boolean);
-    for (const field of fields.values()) field.draw(shown, values, field.spec.path === fault_);
+    for (const field of fields.values()) field.draw(shown, values, field.spec.path === where ? wrong : "");
     budget.draw();
     const open = new Set(model.get("view").open);
     for (const { title, node, rows, count } of folds) {
@@ -120,7 +120,7 @@ function render({ model, el: root, signal: given }) {
     const known = model.get("presets"), own = known.filter(([, mine]) => mine).map(([each]) => each);
     const field = fields.get("preset");
     field.choices?.(known.map(([each]) => each));
-    field.draw(model.get("shown"), values, false);
+    field.draw(model.get("shown"), values, "");
     owned.replaceChildren(...own.map((each) => el("li", {}, el("span", {}, each),
       button("Use", `begin with preset ${each}`, () => send({ kind: "preset", name: each }), "nbllm-small"),
       button("Delete", `take preset ${each} away`, () => send({ kind: "delete", name: each }), "nbllm-small"))));
@@ -128,10 +128,11 @@ function render({ model, el: root, signal: given }) {
     drawSaving();
   }
   function drawMade() {
-    estimates.replaceChildren(...model.get("estimates").flatMap(({ name: what, value, note, warn }) => [
-      el("dt", {}, what), el("dd", { class: warn ? "nbllm-form-warn" : false }, el("strong", { class: "nbllm-number" }, value), note ? el("span", { class: "nbllm-quiet" }, note) : null)]));
+    estimates.replaceChildren(...model.get("estimates").map(({ name: what, value, note, warn }) => el("li", { class: warn ? "nbllm-form-warn" : false },
+      el("span", { class: "nbllm-quiet" }, what), " ", el("strong", { class: "nbllm-number" }, value), note ? el("span", { class: "nbllm-form-help" }, ` ${note}`) : null)));
     const parsed = new DOMParser().parseFromString(model.get("network") || "<svg/>", "image/svg+xml").documentElement;
     drawing.replaceChildren(...(parsed.localName === "svg" ? [document.importNode(parsed, true)] : []));
+    root.classList.toggle("nbllm-form-wide", Number(parsed.getAttribute("width")) > 400); // two columns side by side
   }
   function told() {
     const { text: wrong = "" } = model.get("fault");
@@ -155,15 +156,16 @@ function render({ model, el: root, signal: given }) {
 
   const made = el("div", { class: "nbllm-form-made" }, el("h3", {}, "What it will take"), estimates, el("h3", {}, "The network"), drawing);
   root.replaceChildren(
-    el("div", { class: "nbllm-title" }, el("span", { class: "nbllm-name" }, "Configure a run"), el("span", { class: "nbllm-quiet" }, "every field may be left to itself"), el("span", { class: "nbllm-where" }, search)),
+    el("div", { class: "nbllm-title" }, el("span", { class: "nbllm-name" }, "Configure a run"), el("span", { class: "nbllm-quiet" }, "every field may be left to itself")),
     el("div", { class: "nbllm-form-sides" },
       el("div", { class: "nbllm-form-said" },
         el("div", { class: "nbllm-form-grid" }, nameRow, ...first.map((field) => field.node), budget.node),
+        el("div", { class: "nbllm-form-same" }, el("div", { class: "nbllm-form-head" }, el("span", { class: "nbllm-quiet" }, "The cell that trains it"), copy, insert), code),
+        fault,
+        el("div", { class: "nbllm-controls" }, train, el("label", { class: "nbllm-control" }, replace, "replace a run of this name"), said, busy),
+        el("div", { class: "nbllm-form-head nbllm-form-all" }, el("h3", {}, "All settings"), search),
         el("div", { class: "nbllm-form-folds" }, ...folds.map((fold) => fold.node), load, presets)),
       made),
-    fault,
-    el("div", { class: "nbllm-form-same" }, el("div", { class: "nbllm-form-head" }, el("span", { class: "nbllm-quiet" }, "The cell that trains it"), copy, insert), code),
-    el("div", { class: "nbllm-controls" }, train, el("label", { class: "nbllm-control" }, replace, "replace a run of this name"), said, busy),
   );
   name.value = model.get("name");
   replace.checked = !!model.get("flags").replace;

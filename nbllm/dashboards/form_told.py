@@ -67,7 +67,7 @@ def _parameters(found: Forecast) -> dict[str, Any]:
     return _row("Parameters", f"{found.parameters:,}", guess)
 
 
-_PARTS = {"mixers": "mixers (attention, recurrence, convolution)", "mlps": "MLPs", "embedding": "embedding"}
+_PARTS = {"mixers": "layers that mix tokens", "mlps": "MLPs", "embedding": "embedding"}
 
 
 def _memory(found: Forecast) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from nbllm.plots import network_parts as parts
 from nbllm.plots.network_parts import Box, Group
 
 _WIDE = 232  # of a box
+_NARROW = 200  # of one in two columns
 _SIDE = 26  # left and right of the boxes, for the frames of blocks
-_COLUMN = _WIDE + 2 * _SIDE
-_GAP = 34  # between two columns
+_GAP = 30  # between two columns
 _STEP = 13  # of an arrow
 _LINE = 14  # of small text
 _HUES = {
@@ -28,13 +28,15 @@ _INK, _QUIET, _RULE = "var(--nb-ink, currentColor)", "var(--nb-quiet, #667079)",
 def network_svg(config: RunConfig, vocabulary: int) -> str:
     """The drawing. `vocabulary` is the number of tokens, as far as it is known."""
     columns = parts.columns(config, vocabulary)
-    drawn = [_Column(_GAP // 2 + index * (_COLUMN + _GAP)) for index in range(len(columns))]
+    wide = _WIDE if len(columns) == 1 else _NARROW
+    each = wide + 2 * _SIDE + _GAP
+    drawn = [_Column(_GAP // 2 + index * each, wide) for index in range(len(columns))]
     for column, items in zip(drawn, columns, strict=True):
         column.draw(items)
     pieces = [piece for column in drawn for piece in column.pieces]
     if len(drawn) == 2:
         pieces += _bridge(drawn[0], drawn[1], goal_of(config.objective).head)
-    width = len(drawn) * (_COLUMN + _GAP)
+    width = len(drawn) * each
     height = max(column.y for column in drawn) + 6
     told = escape(words(config, vocabulary))
     return (
@@ -65,9 +67,11 @@ def _told(item: Box | Group) -> str:
 class _Column:
     """Draws boxes one under another; keeps where it stands, and where cross-attention and stacks are."""
 
-    def __init__(self, left: float):
+    def __init__(self, left: float, wide: float):
         self.left = left
-        self.middle = left + _COLUMN / 2
+        self.wide = wide
+        self.right = left + wide + 2 * _SIDE
+        self.middle = left + wide / 2 + _SIDE
         self.y = 4.0
         self.pieces: list[str] = []
         self.looks: list[float] = []
@@ -108,7 +112,7 @@ class _Column:
             else:
                 self._box(item, deep)
         self.y += 8
-        wide = _COLUMN - 2 * inset
+        wide = self.right - self.left - 2 * inset
         frame = (
             f'<rect x="{self.left + inset:g}" y="{top:g}" width="{wide:g}" height="{self.y - top:g}" rx="7" '
             f'fill="none" stroke="{_RULE}" stroke-dasharray="3 3"/>'
@@ -118,7 +122,7 @@ class _Column:
         self.pieces[at:at] = [frame, name] if label else [frame]
 
     def _box(self, box: Box, deep: int) -> None:
-        wide = _WIDE - 18 * deep
+        wide = self.wide - 18 * deep
         left = self.middle - wide / 2
         notes = [line for note in box.notes for line in parts.wrapped(note, wide - 16, 11)]
         top = self.y
@@ -140,21 +144,23 @@ class _Column:
                 f'<text x="{self.middle:g}" y="{y:g}" text-anchor="middle" font-size="11" fill="{_QUIET}">'
                 f"{escape(line)}</text>"
             )
-        if box.skips:
-            self._skip(left, top)
         if box.loops:
             self._loop(left + wide, (top + self.y) / 2)
         if box.looks:
             self.looks.append((top + self.y) / 2)
+        if box.skips:
+            self._skip(left, top)
 
     def _skip(self, left: float, top: float) -> None:
-        """The residual: a way past the box, added below it."""
-        x = left - 7
+        """The residual: a way past the box, added to what comes out of it."""
+        x, y = left - 8, self.y + 8
+        sign = f"M{self.middle:g} {self.y:g}V{y + 4:g}M{self.middle - 4:g} {y:g}h8"
         self.pieces.append(
-            f'<path d="M{self.middle:g} {top - 4:g}H{x:g}V{self.y + 4:g}H{self.middle:g}" fill="none" '
+            f'<path d="M{self.middle:g} {top - 5:g}H{x:g}V{y:g}H{self.middle - 4:g}{sign}" fill="none" '
             f'stroke="{_RULE}" stroke-width="1.2"/>'
-            f'<text x="{x - 1:g}" y="{self.y + 8:g}" text-anchor="end" font-size="11" fill="{_QUIET}">+</text>'
+            f'<circle cx="{self.middle:g}" cy="{y:g}" r="4" fill="none" stroke="{_RULE}" stroke-width="1.2"/>'
         )
+        self.y = y + 4
 
     def _loop(self, right: float, y: float) -> None:
         """What a recurrent layer hands on to itself at the next token."""
@@ -170,10 +176,11 @@ def _text(x: float, y: float, text: str, more: str, colour: str = _QUIET) -> str
 
 def _bridge(encoder: _Column, decoder: _Column, head: str) -> list[str]:
     """The lines from what the encoder has read to where the decoder looks at it, or begins with it."""
-    x, right = encoder.left + _COLUMN + _GAP / 2, decoder.middle - _WIDE / 2
+    x, right = encoder.right + _GAP / 2, decoder.middle - decoder.wide / 2
     marks = decoder.looks or [decoder.first_block]
-    start = encoder.end_of_blocks - 12
-    edge = encoder.left + _COLUMN - 8
+    normed = encoder.y > encoder.end_of_blocks + 1  # what a norm behind the blocks gives is handed on
+    start = encoder.y - 11 if normed else encoder.end_of_blocks - 12
+    edge = encoder.middle + 36 if normed else encoder.right - 8
     lines = [f'<path d="M{edge:g} {start:g}H{x:g}" fill="none" stroke="{_INK}" stroke-width="1.3"/>']
     for y in marks:
         lines.append(

@@ -31,12 +31,12 @@ def test_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                 lab.run_cell(cell)
             form = page.locator(".nbllm-form")
             field = lambda path: page.locator(f'.nbllm-form [data-path="{path}"]')  # noqa: E731
-            code, fault = page.locator(".nbllm-form-code"), page.locator(".nbllm-form > .nbllm-notice")
+            code, fault = page.locator(".nbllm-form-code"), page.locator(".nbllm-form-said > .nbllm-notice")
             drawing = page.locator(".nbllm-form-drawing svg")
             until(lambda: "--model lstm" in code.inner_text(), "the form")
             assert page.evaluate(NAMELESS) == []
             assert "LSTM" in drawing.get_attribute("aria-label")
-            count = page.locator(".nbllm-form-estimates dd").first
+            count = page.locator(".nbllm-form-estimates strong").first
             before = count.inner_text()
 
             # Another family: the drawing, the estimates and the cell follow.
