@@ -110,6 +110,7 @@ def test_the_badges_lead_to_notebooks() -> None:
     assert to["studio"].endswith("/main?urlpath=voila%2Frender%2Fnotebooks%2Fstudio.ipynb")
     assert to["colab"].endswith(f"/github/owner/name/blob/main/notebooks/{tour.FIRST}")
     assert f"notebooks/{tour.FIRST}" == badges.FIRST
+    assert (ROOT / badges.STUDIO).is_file()
     assert all(link in README for link in badges.links(badges.address()).values())
 
 

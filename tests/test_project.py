@@ -10,6 +10,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -173,6 +174,17 @@ def test_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:
     text = wheel.read(next(n for n in wheel.namelist() if n.endswith("METADATA"))).decode()
     assert f"Name: nbllm\nVersion: {PROJECT['version']}\n" in text
     assert any(name.endswith("licenses/LICENSE") for name in wheel.namelist())
+
+
+def test_sdist_carries_all_that_a_wheel_is_made_of(tmp_path: Path) -> None:
+    done = run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    parts = ("nbllm", "widgets", "notebooks", "tests", "figures", "binder")
+    wanted = {f.relative_to(ROOT).as_posix() for part in parts for f in files_in(part)}
+    assert wanted | {"CITATION.cff", "CHANGELOG.md", "LICENSE", "README.md"} <= names
+    assert not [name for name in names if name.startswith(("runs/", "notebooks/runs/", "output/", ".venv/"))]
 
 
 def files_in(folder: str) -> list[Path]:
