@@ -41,7 +41,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "fast": {
         "model.kind": "transformer",
         "model.bigrams": 8192, "model.smear": True, "model.mix_input": True, "model.activation": "relu2",
-        "model.tied": False, "train.embedding_rate": 3.0, "train.head_rate": 1.0, "train.cooldown": 0.8,
+        "model.tied": False, "train.embedding_rate": 3.0, "train.cooldown": 0.7,
     },
     # The tutorials' networks. Embedding, LSTM, dense softmax over the next token:
     "textbook-lstm": {
@@ -70,6 +70,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 OWN_SIZES: dict[str, dict[str, Any]] = {
     "fast": {
         "model.layers": 1, "model.width": 64, "model.heads": 2, "train.context": 64, "train.batch_size": 24,
-        "train.steps": 200, "train.lr": 1e-2,
+        "train.steps": 200, "train.lr": 2e-2, "train.warmup": 10,
     },
 }  # fmt: skip

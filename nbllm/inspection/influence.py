@@ -138,6 +138,11 @@ def influence(
                 f"A {type(module).__name__} has no nn.Embedding that holds its vocabulary.",
                 "Let the module read its tokens through one torch.nn.Embedding.",
             )
+        if getattr(getattr(module, "stack", None), "bigrams", None) is not None:
+            raise ModelError(
+                "This network looks up pairs of tokens too, which no vector that could be changed stands for.",
+                "Train one without: bigrams: 0.",
+            )
         look = Look(module, question, _neutral(objective, question, baseline))
         values_NT = METHODS[method](look, steps)
         evidence_N = look.evidence()

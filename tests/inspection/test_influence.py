@@ -366,3 +366,10 @@ def test_integrated_gradients_are_those_of_captum(case: str) -> None:
 
 def test_occlusion_is_what_is_done_where_nothing_is_said(recalls_first: Made) -> None:
     assert influence(recalls_first.module, recalls_first.objective, "abcd.").method == "occlusion"
+
+
+def test_a_network_that_looks_up_pairs_of_tokens_is_refused_and_one_that_smears_is_not() -> None:
+    with pytest.raises(ModelError, match=r"pairs of tokens.*bigrams: 0"):
+        look(made("clm transformer extras"))
+    smeared = made("clm transformer", **{"model.smear": True, "model.mix_input": True})
+    assert np.isfinite(look(smeared).values).all()
