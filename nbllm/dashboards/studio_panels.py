@@ -39,42 +39,22 @@ def watch(studio: Studio) -> list[Any]:
 
 
 def sample(studio: Studio) -> list[Any]:
-    """The model goes on from a prompt, and branches of it; of what does not write, its answer."""
-    below = _box()
+    """The lens, in which the model goes on from a prompt; of a model that does not go on with a text, its answer."""
     run = studio.chosen()
-    head = goal_of(run.config.objective).head
+    head, prompt = goal_of(run.config.objective).head, run.config.sample.prompt or _PROMPT
+    if head == "next":
+        return [studio.model().lens(prompt, temperature=run.config.sample.temperature).widget()]
+    below = _box()
 
     def act(key: str, values: Mapping[str, Any]) -> str:
-        model, prompt = studio.model(), str(values["prompt"])
-        if head == "next":
-            lens = model.lens(
-                prompt, max_tokens=int(values["tokens"] or 40), temperature=float(values["temperature"] or 0.8)
-            )
-            put(below, [lens.widget()])
-            return "A token can be changed: choose one, and what follows is written anew."
-        answer = {"labels": model.classify, "tags": model.mark, "masked": model.fill}.get(head)
-        found = answer([prompt] if head == "labels" else prompt) if answer else model.generate(prompt)
-        put(below, [shown(found)])
+        model, asked = studio.model(), str(values["prompt"])
+        answer = {"labels": model.classify, "tags": model.mark, "masked": model.fill}.get(head, model.generate)
+        put(below, [shown(answer(asked))])
         return ""
 
-    texts = {"labels": "text", "tags": "text", "target": "source", "masked": "text with <mask>"}
-    fields: list[dict[str, Any]] = [
-        {
-            "name": "prompt",
-            "label": texts.get(head, "prompt"),
-            "kind": "long",
-            "value": run.config.sample.prompt or _PROMPT,
-        }
-    ]
-    if head == "next":
-        fields += [
-            {"name": "tokens", "label": "tokens", "kind": "number", "value": 40},
-            {"name": "temperature", "label": "temperature", "kind": "number", "value": run.config.sample.temperature},
-        ]
-    ask = Ask(
-        f"Ask {run.name}", fields, [("write", "Write" if head in ("next", "target", "latent") else "Answer")], act
-    )
-    return [ask, below]
+    texts = {"target": "source", "masked": "text with <mask>"}
+    field = {"name": "prompt", "label": texts.get(head, "text"), "kind": "long", "value": prompt}
+    return [Ask(f"Ask {run.name}", [field], [("write", "Answer")], act), below]
 
 
 def look(studio: Studio) -> list[Any]:

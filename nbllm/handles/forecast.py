@@ -20,6 +20,7 @@ from nbllm.store.folder import RunFolder, list_runs
 FLOPS_A_CORE = 25e9  # a second, of small trainings: what is taken until a run has shown it
 FLOPS_A_GPU = 5e12
 _RUNS = 40  # newest, that are looked at
+_ALIKE = 5  # times the arithmetic of a token, at most, by which a run may differ that shows the pace
 RUNTIME = 0.3e9  # bytes of torch and its libraries
 
 
@@ -136,7 +137,8 @@ def _pace(kind: str, a_token: float | None, device: str, earlier: list[_Seen]) -
     """Tokens a second and the run that showed it: of this family, and of the size that is nearest."""
     if not a_token:
         return None, ""
-    alike = [run for run in earlier if run.kind == kind and run.device == device]
+    of_kind = [run for run in earlier if run.kind == kind and run.device == device]
+    alike = [run for run in of_kind if 1 / _ALIKE <= run.a_token / a_token <= _ALIKE]  # far smaller ones mostly wait
     if alike:
         best = min(alike, key=lambda run: abs(math.log(run.a_token / a_token)))
         return best.a_second / a_token, best.name

@@ -71,8 +71,6 @@ def walk(page: Any) -> None:
     assert not page.locator(".nbllm-form").is_visible()
 
     tab("Sample").click()
-    page.get_by_label("prompt", exact=True).fill("The 好")
-    page.get_by_role("button", name="Write", exact=True).click()
     until(lambda: page.locator(".nbllm-lens").count() == 1, "the lens", 60)
 
     tab("Look inside").click()
@@ -82,7 +80,7 @@ def walk(page: Any) -> None:
     until(lambda: page.locator(".nbllm-explorer").count() == 0, "the panel of another run")
     until(lambda: "older" in page.locator(".nbllm-ask:visible h3").inner_text(), "its questions")
     assert "attention" not in page.get_by_label("look at").inner_text()
-    page.get_by_label("text", exact=True).fill("not a run's")
+    page.locator(".nbllm-ask:visible").get_by_label("text", exact=True).fill("not a run's")
     page.get_by_label("look at").select_option("gates")
     page.get_by_role("button", name="Look", exact=True).click()
     until(lambda: stage.locator(".js-plotly-plot:visible").count() == 1, "the gates")

@@ -68,8 +68,8 @@ def test_every_tab_opens_and_does_what_it_says(shown: Studio, tmp_path: Path) ->
         assert shown.bar.fault == "", tab
         assert shown.panels[tab].children, tab
     shown.bar.tab = "sample"
-    _, (lens,) = ask(shown, "write", prompt="To be", tokens=4)
-    assert "To be" in lens.title or lens.prompt is not None
+    (lens,) = shown.panels["sample"].children
+    assert lens.title == "What newer might have written"
     shown.bar.tab = "look"
     for what in ("predictions", "influence", "embeddings", "attention"):
         _, (found,) = ask(shown, "look", what=what, text="To be")
@@ -103,10 +103,10 @@ def test_a_run_of_the_form_is_watched(shown: Studio) -> None:
 
 
 def test_faults_are_said_where_they_are(shown: Studio, runs: Path) -> None:
-    shown.bar.tab = "sample"
-    questions, _ = shown.panels["sample"].children
-    questions._hear(questions, {"kind": "ask", "key": "write", "values": {"temperature": "-3"}}, [])
-    assert "temperature" in questions.fault
+    shown.bar.tab = "compare"
+    questions, _ = shown.panels["compare"].children
+    questions._hear(questions, {"kind": "ask", "key": "compare", "values": {"runs": []}}, [])
+    assert "No run is chosen" in questions.fault
     questions._hear(questions, {"kind": "ask", "key": "unknown", "values": {}}, [])
     nbllm.attach("newer").delete()
     shown.bar.tab = "export"
