@@ -14,6 +14,7 @@ from tests.browser.notebooks import Notebooks, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 QUICK = "--size tiny --layers 1 --width 16 --heads 2 --context 16 --batch-size 4 --threads 1"
+PANELS = (".nbllm-explorer", ".nbllm-lens", ".nbllm-playground", ".nbllm-form", ".nbllm-chat")
 TABS = ("Loss", "Samples", "Attention", "Network", "Data", "Log")
 _FOCUS = "() => (document.activeElement?.innerText || document.activeElement?.getAttribute('aria-label') || '').trim()"
 _THEME = "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })"
@@ -28,7 +29,7 @@ def sheep(lab: Notebooks) -> None:
 def test_axe_finds_nothing_serious(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if axe.source() is None:
         pytest.skip("axe-core is not here and npm cannot fetch it")
-    with Notebooks(tmp_path, env={"NBLLM_STANDBY": "0"}, height=1800) as lab:
+    with Notebooks(tmp_path, env={"NBLLM_STANDBY": "0"}, height=3600) as lab:
         monkeypatch.setenv("NBLLM_RUNS", str(lab.runs))
         sheep(lab)
         rows = [
@@ -46,16 +47,20 @@ def test_axe_finds_nothing_serious(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             "%llm_attention story 'sheep jumped'",
             "%llm_lens story sheep --max-tokens 8",
             "%llm_playground sentiment",
+            "%llm_config",
+            "%llm_chat story",
         ]
         with lab.notebook("access", cells) as page:
             lab.run_cell(0)
             lab.run_cell(1)
             until(lambda: "finished" in lab.state_text(1), "the end of the training")
-            for cell in (2, 3, 4):
+            for cell in range(2, len(cells)):
                 lab.run_cell(cell)
             until(lambda: page.locator(".nbllm-explorer[data-drawn]").count() == 1, "the explorer")
             until(lambda: page.locator(".nbllm-lens-token").count() > 4, "the lens")
-            page.get_by_role("button", name="Run", exact=True).click()
+            until(lambda: page.locator(".nbllm-form-code").count() == 1, "the form")
+            until(lambda: page.locator(".nbllm-chat").count() == 1, "the chat")
+            page.locator(".nbllm-playground").get_by_role("button", name="Run", exact=True).click()
             until(lambda: page.locator(".nbllm-play-said").count() == 1, "an answer")
             found = []
             page.evaluate("() => document.body.insertAdjacentHTML('beforeend', '<div id=bad><button></button></div>')")
@@ -68,13 +73,13 @@ def test_axe_finds_nothing_serious(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def everything(page: Page) -> list[str]:
-    """What axe finds in every tab of the dashboard, and in the explorer, the lens and the playground."""
+    """What axe finds in every tab of the dashboard, and in the other panels."""
     found = []
     for tab in TABS:
-        page.locator(".nbllm-dashboard").get_by_role("tab", name=tab, exact=True).click()
+        page.locator(".nbllm-dashboard .nbllm-live").get_by_role("tab", name=tab, exact=True).click()
         page.wait_for_timeout(250)  # colours fade
         found += [f"{tab}: {each}" for each in axe.serious(page, ".nbllm-dashboard")]
-    for part in (".nbllm-explorer", ".nbllm-lens", ".nbllm-playground"):
+    for part in PANELS:
         found += [f"{part}: {each}" for each in axe.serious(page, part)]
     return found
 
