@@ -256,6 +256,8 @@ def _product(weight_ED: Tensor, scale_E: Tensor | None, bias_E: Tensor | None, *
     """x (B, D), or (D,) of a single text -> x W^T + b."""
     if scale_E is not None:
         return lambda x: times_int8(x, weight_ED, scale_E, bias_E)
+    if weight_ED.dtype == torch.bfloat16:  # torch's own matrix-vector product is slower in it where a CPU has no AMX
+        return lambda x: F.linear(x.view(rows, -1), weight_ED, bias_E).view(*x.shape[:-1], -1)
     if rows > 1:
         return lambda x: F.linear(x, weight_ED, bias_E)
     if bias_E is None:
@@ -269,6 +271,9 @@ def _onto(layer: Any, rows: int) -> Callable[[Tensor, Tensor], Tensor]:
     if scale_E is not None:
         return lambda x, y: x.add_(times_int8(y, weight_ED, scale_E, bias_E))
     weight_DE = weight_ED.T
+    if weight_ED.dtype == torch.bfloat16:
+        product = _product(weight_ED, None, bias_E, rows=rows)
+        return lambda x, y: x.add_(product(y))
 
     def add(x: Tensor, y: Tensor) -> Tensor:
         x = x.addmv_(weight_ED, y) if rows == 1 else x.addmm_(y, weight_DE)

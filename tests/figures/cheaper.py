@@ -12,7 +12,7 @@ import torch
 from tests.benchmarks.generation import turns
 
 SEEDS = (1, 2, 3)
-STEPS = 800
+STEPS = 400
 PRUNED = (0.3, 0.5, 0.7)
 STUDENT: dict[str, Any] = {"size": "tiny", "steps": STEPS}
 

