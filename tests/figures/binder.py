@@ -1,4 +1,4 @@
-"""A Binder's steps in a new environment under 2 GB, then notebooks in it; and the first on one core and 1 GB."""
+"""A Binder's steps under 2 GB, then notebooks, and the first in 1 GB on one core; seconds as one free core takes."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ _CELL = 600  # seconds a cell may take
 
 
 def measure() -> list[dict[str, Any]]:
-    """Rows of step, seconds, megabytes at most and their goal. The steps are repo2docker's, by the files of binder/,
-    but for Docker, apt.txt and the line of requirements.txt that names PyTorch's index, which is left out here."""
+    """Rows of what was done, seconds that processors worked for it, and the most megabytes at once, with their goal.
+
+    The steps are repo2docker's, by the files of binder/, but for Docker, apt.txt and the line of requirements.txt that
+    names PyTorch's index, which is left out here.
+    """
     with tempfile.TemporaryDirectory() as place, Box(2000) as box, Box(1000, cores={0}) as small:
         folder = Path(place)
         project = _copy(folder / "project")
@@ -98,10 +101,7 @@ def _check(project: Path) -> None:
 
 def _row(what: str, took: Took, goal: int | None = None) -> dict[str, Any]:
     assert goal is None or took.megabytes < goal, f"{what}: {took.megabytes} MB, over {goal}"
-    return {
-        "what": what, "seconds": took.seconds, "of a processor": took.processor, "most memory, MB": took.megabytes,
-        "goal, MB": goal,
-    }  # fmt: skip
+    return {"what": what, "seconds": took.processor, "most memory, MB": took.megabytes, "goal, MB": goal}
 
 
 if __name__ == "__main__":
