@@ -52,8 +52,14 @@ class Summarize(Answers):
 
     def settings(self, source: str | None) -> Mapping[str, Any]:
         """Docstrings are longer and of more words than reports."""
-        found = super().settings(source)
-        return {**self.own_preset, "train.epochs": 8} if source == "docstring-summaries" else found
+        found = dict(super().settings(source))
+        if source == "docstring-summaries":
+            found |= {
+                "model.width": 128, "model.dropout": 0.1, "tokenizer.kind": "bpe", "tokenizer.vocab_size": 4096,
+                "train.context": 256, "train.target_context": 40, "train.lr": 3e-3, "train.steps": 800,
+                "objective.label_smoothing": 0.1,
+            }  # fmt: skip
+        return found
 
     def judge(self, rows: Sequence[Row], answers: Sequence[Answer]) -> list[Any]:
         """ROUGE-1, ROUGE-2, ROUGE-L, the share of the true summary's facts that are there, and whether it is right."""

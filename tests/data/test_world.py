@@ -52,7 +52,7 @@ def test_two_facts_answer_where_a_thing_is() -> None:
         else:
             assert row["split"] == "train", "a step of the two is asked for in training alone"
             assert asked_for != "Who has" or holders.get(thing, "unknown") == row["answer"]
-    assert asked > world.ROWS / 4
+    assert asked > world.ROWS_OF_TWO / 4
     assert alone / asked < 0.6, "the last place that is named does not give the answer away"
 
 
