@@ -127,6 +127,7 @@ class Attention(Mixer):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """What `project` gives, by one matrix product."""
         assert isinstance(self.query_norm, RMSNorm), "asked for by _trains_on_cpu"
+        assert isinstance(self.key_norm, RMSNorm), "asked for by _trains_on_cpu"
         heads, key_heads, tokens = self.heads, self.key_heads, x_BTD.shape[1]
         together = torch.cat((self.query.weight, self.key.weight, self.value.weight))
         multiply = products.product if products.rounds(x_BTD, together) else F.linear
