@@ -105,7 +105,7 @@ function render({ model, el: root, signal: given }) {
     const turns = model.get("turns"), left = model.get("budget").left_out ?? 0, follow = atEnd() || editing === null;
     const kept = log.querySelector("textarea")?.value; // what is being changed stays
     const nodes = turns.map(turn);
-    if (left && left < turns.length) nodes.splice(left, 0, el("div", { class: "nbllm-chat-cut" }, `The ${left === 1 ? "turn" : `${left} turns`} above no longer fit into what the model reads`));
+    if (left && left < turns.length) nodes.splice(left, 0, el("div", { class: "nbllm-chat-cut" }, `The ${left === 1 ? "turn above no longer fits" : `${left} turns above no longer fit`} into what the model reads`));
     if (!turns.length) nodes.push(el("p", { class: "nbllm-quiet nbllm-chat-empty" }, "Nothing was said yet."));
     log.replaceChildren(...nodes);
     const area = log.querySelector("textarea");

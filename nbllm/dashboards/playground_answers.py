@@ -29,7 +29,8 @@ def told(task: Task, row: Row, answer: Answer) -> dict[str, Any]:
     """An answer: `said` and how sure, and `bars` of labels, `tokens` with their probability, or a text's `spans`."""
     value = answer.get(task.answered)
     found: dict[str, Any] = {
-        "said": "" if value is None else visible_text(str(value)), "sure": _share(answer.get("probability")),
+        "said": "" if value is None else visible_text(str(value)),
+        "sure": _share(answer.get("probability")) if value else None,
         "bars": [], "tokens": [], "spans": [], "more": [],
     }  # fmt: skip
     bars = [(str(key)[2:-1], float(share)) for key, share in answer.items() if str(key).startswith("p(")]

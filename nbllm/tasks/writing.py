@@ -100,8 +100,11 @@ def writes_target(model: Model) -> bool:
 
 
 def first_token(model: Model, prompt: str) -> Any:
-    """What moved the first token that a language model writes behind a prompt."""
-    found = model.influence(prompt)
+    """What moved the first token that a language model writes behind a prompt; None of one that cannot tell."""
+    try:
+        found = model.influence(prompt)
+    except ModelError:  # a network that looks up pairs of tokens, say
+        return None
     return replace(found, values=found.values[-1:], outputs=found.outputs[-1:], evidence=found.evidence[-1:])
 
 
