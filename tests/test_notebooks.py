@@ -118,7 +118,7 @@ def test_it_keeps_a_table_of_what_was_measured(executed: NotebookNode) -> None:
 
 @pytest.fixture
 def first(executed: NotebookNode) -> NotebookNode:
-    if not any(cell.source.startswith("%%llm_train first") for cell in executed.cells):
+    if not any(cell.source.startswith("%%llm_train first ") for cell in executed.cells):
         pytest.skip("another notebook")
     return executed
 
