@@ -72,12 +72,15 @@ def _filled(parsed: Parsed, code: str) -> Completion:
     run = parsed.flags.get("run") or (str(parsed.names[0]) if parsed.names else None)
     model = choose(tasks.get("code"), run, parsed.flags.get("model"))
     before, _, behind = code.partition(GAP)
+    text = before.rstrip(" \t")  # the white space before a word is a part of its token: the model writes it itself
+    space = before[len(text) :]
     settings = {"max_tokens": 80, "temperature": 0.0, **_settings(parsed)}
     context = model.config.train.context
-    ids = middle_prompt(model.tokenizer, before, behind, context - min(settings["max_tokens"], context // 2))
+    ids = middle_prompt(model.tokenizer, text, behind, context - min(settings["max_tokens"], context // 2))
     pieces = list(model.pieces(ids, **settings))
     sure = math.exp(sum(math.log(max(piece.probability, 1e-30)) for piece in pieces) / max(1, len(pieces)))
-    return Completion(before, "".join(piece.text for piece in pieces), sure, behind)
+    said = "".join(piece.text for piece in pieces)
+    return Completion(before, said.removeprefix(space) if said.startswith(space) else said.lstrip(" \t"), sure, behind)
 
 
 def explain(parsed: Parsed, names: Mapping[str, Any]) -> Explanation:
