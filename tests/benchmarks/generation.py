@@ -3,11 +3,12 @@
     python -m tests.benchmarks.generation [OUT.json] [--repeats 7] [--only small,batch,large]
 
 Random weights, for the speed does not hang on them. Small: 4 layers of 128, 4 heads, 65 letters, context 256, sampled
-at temperature 0.8, one thread; ours is `nbllm.generation.decode.generate` whole, text included, theirs
+at temperature 0.8; ours is `nbllm.generation.decode.generate` whole, text included, theirs
 `Qwen3ForCausalLM.generate` of the same shape, and GPT-2's beside it. Large: 124 million weights (12 layers of 768,
-50,257 tokens), two threads, by the same calls; the bound is how often a second its weights could be moved at the speed
-of a copy (bytes read and bytes written both count). Ours and theirs take turns in one process, and what counts is the
-median of the ratios of neighbours, which holds on a busy machine where tokens a second do not.
+50,257 tokens), by the same calls; the bound is how often a second its weights could be moved at the speed of a copy
+(bytes read and bytes written both count). Ours and theirs take turns in one process, and what counts is the median of
+the ratios of neighbours, which holds on a busy machine where tokens a second do not. All with one thread, which other
+work on the machine disturbs least.
 """
 
 from __future__ import annotations
@@ -177,7 +178,7 @@ def small(repeats: int, layers: int = 4, width: int = 128, count: int = 250) -> 
 
 def batch(repeats: int, layers: int = 4, width: int = 128, count: int = 100, rows: int = 32) -> list[dict[str, Any]]:
     """Many streams of a small model at once."""
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     module = ours(LETTERS, 256, layers=layers, width=width, heads=4)
     tokenizer = letters(LETTERS)
     found = turns(
@@ -194,7 +195,7 @@ def large(
     repeats: int, layers: int = 12, width: int = 768, vocabulary: int = 50_257, count: int = 24
 ) -> list[dict[str, Any]]:
     """One stream of a model that is read from memory for every token."""
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     module = ours(vocabulary, 1024, layers=layers, width=width, heads=12)
     peer = qwen3(module, vocabulary, 1024)
     half, whole = ours(vocabulary, 1024, layers=layers, width=width, heads=12).bfloat16(), quantized(module)

@@ -12,8 +12,8 @@ import pytest
 SHAPES = ((1, 32), (2, 64), (3, 96), (4, 128))
 STEPS = 300
 SETTINGS: dict[str, Any] = {
-    "data": "python-docs", "model": "transformer", "steps": STEPS, "seed": 1, "wait": True, "sample.every": 0,
-    "probe.every": 0,
+    "data": "python-docs", "model": "transformer", "steps": STEPS, "seed": 1, "wait": True, "runner": "inline",
+    "train.queue": False, "train.threads": 1, "train.leak_check": False, "sample.every": 0, "probe.every": 0,
 }  # fmt: skip
 
 
