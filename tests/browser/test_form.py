@@ -9,7 +9,7 @@ import pytest
 
 from tests.browser.notebooks import Notebooks, until
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 # Controls of the form that those who do not see it would not be told the name of.
 NAMELESS = """() => [...document.querySelectorAll('.nbllm-form :is(input, select, textarea, button, summary)')]

@@ -2,56 +2,57 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import psutil
 import pytest
 
 import nbllm
 from tests.browser.notebooks import Notebooks, until
+from tests.browser.test_front_ends import Voila
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "studio.ipynb"
-QUICK = {"size": "tiny", "layers": 1, "width": 32, "context": 16, "steps": 12, "sample.every": 0, "probe.every": 6}
+QUICK = {"size": "tiny", "layers": 1, "width": 16, "context": 16, "steps": 6, "sample.every": 0, "probe.every": 3}
+
+
+def train(lab: Notebooks, monkeypatch: pytest.MonkeyPatch, **kinds: str) -> None:
+    """A short run of each name and family."""
+    monkeypatch.setenv("NBLLM_RUNS", str(lab.runs))
+    for name, kind in kinds.items():
+        run = nbllm.train(name, model=kind, runner="inline", **QUICK)
+        assert run.state == "finished", run.error
 
 
 def test_studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Notebooks(tmp_path, env={"NBLLM_STANDBY": "0"}, height=1400) as lab:
-        monkeypatch.setenv("NBLLM_RUNS", str(lab.runs))
-        for name, kind in (("older", "lstm"), ("newer", "transformer")):
-            run = nbllm.train(name, model=kind, runner="inline", **QUICK)
-            assert run.state == "finished", run.error
+        train(lab, monkeypatch, older="lstm", newer="transformer")
         with lab.notebook("studio", ["%load_ext nbllm", "%llm_studio"]) as page:
             for cell in (0, 1):
                 lab.run_cell(cell)
             walk(page)
             assert lab.console_errors() == []
-        with voila(lab, tmp_path) as port:
-            page = lab._browser.new_page(viewport={"width": 1300, "height": 1400})
-            faults: list[str] = []
-            page.on("pageerror", lambda error: faults.append(str(error)[:300]))
-            page.goto(f"http://127.0.0.1:{port}/")
-            until(lambda: page.locator(".nbllm-form-code").count() == 1, "the studio under Voila", 90)
-            assert page.locator(".jp-InputArea, .input_area").count() == 0, "an application shows no code"
+
+
+def test_studio_is_an_application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its notebook under Voila shows no code, works, and lets nothing listen but Voila and its kernel's channels."""
+    pytest.importorskip("voila")
+    cells = [cell.source for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "code"]
+    with Voila(tmp_path, env={"NBLLM_STANDBY": "0"}, height=1400) as lab:
+        train(lab, monkeypatch, only="lstm")
+        with lab.notebook("studio", cells) as page:
+            until(lambda: page.locator(".nbllm-form-code").count() == 1, "the form", 90)
+            assert page.locator(".jp-InputArea:visible").count() == 0
             page.get_by_role("tab", name="Watch").click()
-            until(lambda: page.locator(".nbllm-live .nbllm-state").count() == 1, "the dashboard under Voila")
+            until(lambda: page.locator(".nbllm-live .nbllm-state").count() == 1, "the dashboard")
             assert "finished" in page.locator(".nbllm-live").inner_text()
             page.get_by_role("tab", name="Compare").click()
-            page.get_by_role("button", name="Compare").click()
-            until(lambda: page.locator(".nbllm-studio-stage table").count() > 0, "the comparison under Voila")
-            assert faults == []
-            assert strangers(port) == []
-            page.close()
+            page.get_by_role("button", name="Compare", exact=True).click()
+            until(lambda: page.locator(".nbllm-studio-stage table:visible").count() > 0, "the comparison")
+            assert strangers(lab) == []
+            assert lab.console_errors() == []
 
 
 def walk(page: Any) -> None:
@@ -101,58 +102,14 @@ def walk(page: Any) -> None:
     assert "<html" in Path(download.value.path()).read_text(encoding="utf-8")[:200]
 
 
-@contextmanager
-def voila(lab: Notebooks, folder: Path) -> Iterator[int]:
-    """Voila on the studio's notebook; its port."""
-    pytest.importorskip("voila")
-    port = lab.port + 1
-    log = open(folder / "voila.log", "w")  # noqa: SIM115 - lives as long as the server
-    arguments = [f"--port={port}", "--Voila.ip=127.0.0.1", "--no-browser", f"--Voila.root_dir={folder}"]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "voila", str(NOTEBOOK), *arguments], env=lab._env, cwd=folder, stdout=log, stderr=log
-    )
-    try:
-        end = time.monotonic() + 60
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/voila/static/none", timeout=1).close()
-                break
-            except urllib.error.HTTPError:
-                break
-            except OSError:
-                assert server.poll() is None, (folder / "voila.log").read_text()[-2000:]
-                assert time.monotonic() < end, "Voila does not answer"
-                time.sleep(0.1)
-        yield port
-    finally:
-        children = psutil.Process(server.pid).children(recursive=True)
-        server.terminate()
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            server.kill()
-        for child in children:
-            if child.is_running():
-                child.kill()
-        log.close()
-
-
-def strangers(port: int) -> list[Any]:
-    """What listens beside Voila itself and the channels that Jupyter gives its kernel."""
-    server = next(
-        process
-        for process in psutil.Process(os.getpid()).children()
-        if any(place.laddr.port == port for place in process.net_connections() if place.status == "LISTEN")
-    )
-    known = {port}
-    for child in server.children(recursive=True):
-        for part in child.cmdline():
-            if part.endswith(".json") and "kernel-" in part:
-                content = json.loads(Path(part.removeprefix("--f=")).read_text())
-                known |= {value for key, value in content.items() if key.endswith("_port")}
-    return [
-        (process.cmdline(), place.laddr.port)
-        for process in (server, *server.children(recursive=True))
-        for place in process.net_connections()
-        if place.status == "LISTEN" and place.laddr.port not in known
-    ]
+def strangers(lab: Notebooks) -> list[Any]:
+    """What listens beside Voila itself and what Jupyter gives a kernel: five channels, and one for its debugger."""
+    server = psutil.Process(lab._server.pid)
+    own = {place.laddr.port for place in server.net_connections() if place.status == "LISTEN"}
+    assert lab.port in own
+    found: list[Any] = sorted(own - {lab.port})
+    for kernel in server.children(recursive=True):
+        places = [place.laddr for place in kernel.net_connections() if place.status == "LISTEN"]
+        if len(places) > 6 or any(place.ip != "127.0.0.1" for place in places):
+            found.append((kernel.cmdline(), places))
+    return found
