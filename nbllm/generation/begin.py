@@ -38,17 +38,23 @@ class Beginning:
     def forbid(self, logits_BV: torch.Tensor) -> torch.Tensor:
         """The logits with what is never written left out: tokens that stand for nothing a reader could see (unknown,
         padding, masks), and entries beyond the vocabulary."""
-        never = self._never.to(logits_BV.device)
-        if logits_BV.shape[-1] > self.tokenizer.get_vocab_size():
-            beyond = torch.arange(self.tokenizer.get_vocab_size(), logits_BV.shape[-1], device=logits_BV.device)
-            never = torch.cat((never, beyond))
+        never = self._never.get(logits_BV.shape[-1])
+        if never is None or never.device != logits_BV.device:
+            beyond = range(self.tokenizer.get_vocab_size(), logits_BV.shape[-1])
+            never = torch.tensor([*self._silent, *beyond], dtype=torch.long, device=logits_BV.device)
+            self._never[logits_BV.shape[-1]] = never
         return logits_BV.index_fill(-1, never, -torch.inf) if len(never) else logits_BV
 
     @cached_property
-    def _never(self) -> torch.Tensor:
+    def _never(self) -> dict[int, torch.Tensor]:
+        """What is never written, by the number of logits."""
+        return {}
+
+    @cached_property
+    def _silent(self) -> list[int]:
         from nbllm.data.tokenizers import special_ids
 
-        return torch.tensor(sorted(special_ids(self.tokenizer) - {self.end, *self.ends}), dtype=torch.long)
+        return sorted(special_ids(self.tokenizer) - {self.end, *self.ends})
 
 
 def begin(
