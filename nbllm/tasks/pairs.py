@@ -25,7 +25,7 @@ class Pairs(Classification):
     preset: ClassVar[Mapping[str, Any]] = {
         "data.pair_column": "pair", "model.kind": "bert", "model.layers": 2, "model.width": 128, "model.heads": 2,
         "model.segments": True, "tokenizer.kind": "word", "tokenizer.lowercase": True, "train.context": 64,
-        "train.batch_size": 64, "train.lr": 3e-3, "train.steps": 2200, "train.evaluate_every": 200,
+        "train.batch_size": 64, "train.lr": 3e-3, "train.steps": 2000, "train.evaluate_every": 200,
         "train.checkpoint_every": 200,
     }  # fmt: skip
     own_preset: ClassVar[Mapping[str, Any]] = {**OWN, "data.pair_column": "pair", "model.kind": "bert"}

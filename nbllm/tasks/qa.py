@@ -67,7 +67,7 @@ class QuestionAnswering(Answers):
         """More facts take one more look; Chinese is read by characters."""
         found = dict(super().settings(source))
         if source in ("qa", "qa-two", "zh-qa"):
-            found |= {"model.encoder": "conv+3*attention", "train.steps": 1600}
+            found |= {"model.encoder": "conv+3*attention", "train.steps": 1500}
         if source in ("zh-qa", "zh-qa-one"):
             found["tokenizer.kind"] = "char"
         return found
