@@ -1,4 +1,4 @@
-"""A Binder's steps under 2 GB, then notebooks, and the first in 1 GB on one core; seconds as one free core takes."""
+"""A Binder: what its notebooks take under 2 GB, and the first in 1 GB on one core; seconds are those of processors."""
 
 from __future__ import annotations
 
