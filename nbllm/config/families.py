@@ -48,10 +48,10 @@ GOALS: dict[str, Goal] = {
 _EVERY = {"kind", "layers", "width", "dropout", "tied", "bias", "norm", "norm_place", "norm_eps", "positions"}
 _EVERY |= {"embedding_norm", "first_norm", "embedding_scale", "mlp", "mlp_width", "activation"}
 _ATTENTION = {"heads", "kv_heads", "head_width", "qk_norm", "rope_base", "window"}
+_EXTRAS = {"bigrams", "smear", "mix_input"}  # what no published layout has: see the preset `fast`
 _RECURRENT = {"plain", "bidirectional", "pool"}
 _CONV = {"kernel", "dilations", "plain", "bidirectional", "pool"}
 _TWO = {"encoder", "decoder", "shared_embedding", "nonlinearity"}
-_EXTRAS = {"bigrams", "smear", "mix_input"}  # what no published layout has: see the preset `fast`
 
 
 @dataclass(frozen=True)

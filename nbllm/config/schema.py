@@ -176,6 +176,9 @@ class TrainConfig(Section):
     tokens: int | None = Field(None, ge=1, description="budget in tokens")
     epochs: float | None = Field(None, gt=0, description="budget in passes over the corpus")
     minutes: float | None = Field(None, gt=0, description="budget in minutes, made a number of steps once")
+    fit: bool = Field(
+        False, description="minutes: size and batch by a short trial; so where nothing is said of size, batch or lr"
+    )
     context: int = Field(64, ge=2, le=1_048_576, description="tokens of a window, or the most of a text")
     target_context: int | None = Field(
         None, ge=2, le=1_048_576, description="seq2seq: the most tokens of a target; the context where not given"
@@ -184,6 +187,8 @@ class TrainConfig(Section):
     accumulate: int = Field(1, ge=1, description="parts a batch is worked through in, to save memory")
     optimizer: Literal["muon", "adamw"] = Field("muon", description="Muon for the hidden matrices, or AdamW for all")
     lr: float = Field(3e-3, gt=0, le=10, description="peak learning rate")
+    embedding_rate: float = Field(1.0, gt=0, le=1000, description="learning rate of the embeddings, times lr")
+    head_rate: float = Field(1.0, gt=0, le=1000, description="learning rate of a head of its own, times lr")
     weight_decay: float = Field(0.1, ge=0, le=1, description="decay of the weight matrices a step, times lr")
     beta1: float = Field(0.9, ge=0, lt=1, description="momentum of AdamW")
     beta2: float = Field(0.95, ge=0, lt=1, description="memory of AdamW's second moment")
@@ -195,8 +200,6 @@ class TrainConfig(Section):
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="numbers of the matrix products")
     compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps")
-    embedding_rate: float = Field(1.0, gt=0, le=1000, description="learning rate of the embeddings, times lr")
-    head_rate: float = Field(1.0, gt=0, le=1000, description="learning rate of a head of its own, times lr")
     threads: int | None = Field(None, ge=1, description="CPU threads; the container's share where not given")
     seed: int = Field(1337, ge=0, lt=2**63, description="seed of weights, data order and samples")
     evaluate_every: int = Field(100, ge=1, description="steps between measurements of the held-out loss")
