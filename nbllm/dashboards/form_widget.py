@@ -39,7 +39,7 @@ class Widget(anywidget.AnyWidget):
     cell = traitlets.Unicode().tag(sync=True)
     fault = traitlets.Dict().tag(sync=True)
     said = traitlets.Dict().tag(sync=True)
-    view = traitlets.Dict({"open": []}).tag(sync=True)
+    view: traitlets.Dict[str, Any] = traitlets.Dict({"open": []}).tag(sync=True)
 
     def __init__(self, draft: Draft, on_start: Callable[[Any], None]):
         self._esm = frontend.module("form.js")

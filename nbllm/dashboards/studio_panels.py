@@ -5,7 +5,7 @@ A panel is a function of the studio that gives back the widgets of its tab.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,10 @@ def sample(studio: Studio) -> list[Any]:
 
     def act(key: str, values: Mapping[str, Any]) -> str:
         model, asked = studio.model(), str(values["prompt"])
-        answer = {"labels": model.classify, "tags": model.mark, "masked": model.fill}.get(head, model.generate)
+        answers: dict[str, Callable[[str], Any]] = {
+            "labels": model.classify, "tags": model.mark, "masked": model.fill,
+        }  # fmt: skip
+        answer = answers.get(head, model.generate)
         put(below, [shown(answer(asked))])
         return ""
 
@@ -80,7 +83,7 @@ def look(studio: Studio) -> list[Any]:
         put(below, [shown(found)])
         return ""
 
-    fields = [
+    fields: list[dict[str, Any]] = [
         {"name": "what", "label": "look at", "kind": "choice", "choices": choices, "value": choices[0][0]},
         {"name": "text", "label": "text", "kind": "long", "value": "", "help": "empty: what was kept while training"},
     ]
