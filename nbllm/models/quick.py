@@ -10,6 +10,7 @@ B texts, L layers, H query heads, J key heads, K units of a head, D width, S tok
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -32,8 +33,8 @@ Product = Callable[[Tensor], Tensor]
 
 
 def quick(module: nn.Module, rows: int) -> Quick | Static | None:
-    """The quick step for so many texts, on a GPU a recorded one; None where the network is not one that every part is
-    known of, or where its parts are watched (hooks)."""
+    """The quick step for so many texts, on a GPU a recorded one where $NBLLM_CUDA_GRAPHS=1 asks for it; None where the
+    network is not one that every part is known of, or where its parts are watched (hooks)."""
     if type(module) is not LanguageModel or module.training or _watched(module):
         return None
     tensors = list(module.parameters())
@@ -56,7 +57,8 @@ def quick(module: nn.Module, rows: int) -> Quick | Static | None:
         return None  # a part that is not read here would silently be left out
     if device == "cpu":
         return Quick(module, rows)
-    return Static(module, rows) if device == "cuda" else None
+    recorded = device == "cuda" and os.environ.get("NBLLM_CUDA_GRAPHS") == "1"  # no GPU was at hand to try it on
+    return Static(module, rows) if recorded else None
 
 
 class Quick:
