@@ -60,7 +60,8 @@ def create(
     unnamed = name is None
     name = check_name(name) if name is not None else free_name(config.model.kind, root)
     folder = RunFolder(root / name)
-    _check_free(folder, replace)
+    if not unnamed:  # another process may take a free name at any moment: `_put` then finds the next
+        _check_free(folder, replace)
     check(config, records)
     check_disk(config, root)
     made = RunFolder(Path(tempfile.mkdtemp(prefix=".new-", dir=root)))
