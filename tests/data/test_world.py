@@ -130,7 +130,8 @@ SQUAD = {
 
 def read(path: Path) -> tuple[list[dict[str, str]], dict[str, int]]:
     data = DataConfig(source=str(path), source_column="context+question")
-    assert check_rows(data, ["source", "target"], path.parent) == {"source": "context+question", "target": "answer"}
+    columns = {"source": "context+question", "target": "answer", "split": "dialogue_split"}  # a story stays whole
+    assert check_rows(data, ["source", "target"], path.parent) == columns
     missing: dict[str, int] = {}
     return list(read_rows(data, ["source", "target"], path.parent, None, missing)), missing
 
@@ -155,7 +156,7 @@ def test_json_of_squad_is_a_table(tmp_path: Path) -> None:
     path = tmp_path / "dev.json"
     path.write_text(json.dumps(SQUAD), encoding="utf-8")
     rows, missing = read(path)
-    assert rows == [
+    assert [{key: row[key] for key in ("source", "target")} for row in rows] == [
         {"source": "Tea is drunk\nin Fes.\nWhere is tea drunk?", "target": "Fes"},
         {"source": "Tea is drunk\nin Fes.\nWho drinks it?", "target": "unknown"},
     ]
