@@ -41,7 +41,7 @@ def test_a_size_asked_for_now_wins_over_settings_and_one_that_is_not_only_fills(
     filled = resolve([("cell body", {})], settings)
     assert (filled.size, filled.model.width, filled.train.lr, filled.train.steps) == ("small", 192, 1e-3, 500)
     asked = resolve([("cell body", {"size": "tiny"})], settings)
-    assert (asked.size, asked.model.width, asked.train.lr, asked.train.steps) == ("tiny", 64, 5e-3, 400)
+    assert (asked.size, asked.model.width, asked.train.lr, asked.train.steps) == ("tiny", 64, 1e-2, 400)
     both = resolve([("cell body", {"lr": 4e-3}), ("line", {"size": "tiny"})], settings)
     assert both.train.lr == 4e-3
 

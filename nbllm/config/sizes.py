@@ -12,7 +12,7 @@ SIZES: dict[str, dict[str, dict[str, dict[str, Any]]]] = {
     "tiny": {
         "any": {
             "model": {"layers": 2, "width": 64},
-            "train": {"context": 64, "batch_size": 16, "steps": 400, "lr": 5e-3, "evaluate_every": 50},
+            "train": {"context": 64, "batch_size": 16, "steps": 400, "lr": 1e-2, "evaluate_every": 50},
         },
         "transformer": {"model": {"heads": 2}},
         "rnn": {"model": {"layers": 1, "width": 128}},
@@ -27,7 +27,7 @@ SIZES: dict[str, dict[str, dict[str, dict[str, Any]]]] = {
     "mini": {
         "any": {
             "model": {"layers": 4, "width": 128},
-            "train": {"context": 64, "batch_size": 16, "steps": 600, "lr": 3e-3, "evaluate_every": 100},
+            "train": {"context": 64, "batch_size": 16, "steps": 600, "lr": 5e-3, "evaluate_every": 100},
         },
         "transformer": {"model": {"heads": 4}},
         "rnn": {"model": {"layers": 2, "width": 192}},
