@@ -12,7 +12,7 @@ endif
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet
 PINS := -c binder/constraints.txt
 
-.PHONY: help setup demo lab check test chromium figures bench pin clean distclean
+.PHONY: help setup demo lab check test walk chromium figures bench pin clean distclean
 
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of:"
@@ -34,6 +34,9 @@ check: .venv/.test ## lint, format, types and layers alone
 
 test: chromium check ## everything: checks, tests, notebooks and browser tests (ARGS="-k loop" for some)
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+walk: chromium .venv/.test ## walk a newcomer's hour in a browser, a picture a step, into output/walk (ARGS="FOLDER CHAPTER")
+	@$(BIN)/python -m tests.browser.walk $(ARGS)
 
 figures: .venv/.test ## measure what is not measured yet and write the README's tables (ARGS="--again NAME" anew)
 	@$(BIN)/python -m tests.figures.run $(ARGS)

@@ -56,7 +56,9 @@ class Lab:
         width: int = 1300,
         height: int = 2200,
         env: dict[str, str] | None = None,
+        python: Path | None = None,
     ):
+        """`python` is that of another environment, which sees this one's libraries, and not the checkout."""
         self.work = Path(work)
         self.work.mkdir(parents=True, exist_ok=True)
         self.errors: list[str] = []
@@ -77,15 +79,22 @@ class Lab:
         (extension / "notification.jupyterlab-settings").write_text(
             json.dumps({"fetchNews": "false", "checkForUpdates": False})
         )
-        checkout = str(Path(__file__).resolve().parents[2])
+        checkout = "" if python else str(Path(__file__).resolve().parents[2])
         self._env = {
             **os.environ, **folders, "IPYTHONDIR": str(self.work / ".jupyter" / "ipython"),
             "JUPYTERLAB_SETTINGS_DIR": str(settings), "NBLLM_RUNS": str(self.work / "runs"),
-            "PYTHONPATH": os.pathsep.join([checkout, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
-            **(env or {}),
+            "PYTHONPATH": os.pathsep.join([checkout, os.environ.get("PYTHONPATH", "")]).strip(os.pathsep),
+            **(_borrowed() if python else {}), **(env or {}),
         }  # fmt: skip
         self._log = open(self.work / "lab.log", "w")  # noqa: SIM115 - lives as long as the server
-        call = [sys.executable, "-m", self.program, "--no-browser", f"--port={self.port}", *self._arguments()]
+        call = [
+            str(python or sys.executable),
+            "-m",
+            self.program,
+            "--no-browser",
+            f"--port={self.port}",
+            *self._arguments(),
+        ]
         self._server = subprocess.Popen(call, env=self._env, stdout=self._log, stderr=self._log)
         try:
             self._await_server()
@@ -125,7 +134,7 @@ class Lab:
                 time.sleep(0.2)
 
     def open(self, name: str, cells: list[str]) -> Page:
-        """Make a notebook of these cells, open it, and wait for its kernel."""
+        """Make a notebook of these cells, or take the one that is there; open it, and wait for its kernel."""
         self._write(name, cells)
         self.page = self._browser.new_page(viewport=self._size)  # type: ignore[arg-type]
         self.page.on("pageerror", lambda error: self.errors.append(str(error)[:400]))
@@ -135,6 +144,8 @@ class Lab:
 
     def _write(self, name: str, cells: list[str]) -> None:
         self._name = name
+        if not cells:
+            return  # one that is there already
         empty: dict[str, Any] = {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": []}
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         notebook = {
@@ -219,3 +230,12 @@ class Lab:
                 self._server.kill()
                 self._server.wait()
             self._log.close()
+
+
+def _borrowed() -> dict[str, str]:
+    """Where a server finds the pages of Jupyter's programs, which are data of this environment and no modules."""
+    share = Path(sys.prefix) / "share" / "jupyter"
+    return {
+        "JUPYTER_PATH": str(share), "JUPYTERLAB_DIR": str(share / "lab"),
+        "JUPYTER_CONFIG_PATH": str(Path(sys.prefix) / "etc" / "jupyter"),
+    }  # fmt: skip
