@@ -60,19 +60,11 @@ def python_docstrings() -> Iterator[str]:
     found = False
     seen: set[str] = set()
     for path in source_files():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # old escapes in the library's own strings
-            try:
-                tree = ast.parse(path.read_bytes())
-            except (SyntaxError, ValueError):
-                continue  # files that are broken on purpose
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                text = ast.get_docstring(node)
-                if text and len(text) > 20 and text not in seen:
-                    seen.add(text)
-                    found = True
-                    yield f"{getattr(node, 'name', path.stem)}\n\n{text}"
+        for name, text in docstrings_of(path):
+            if len(text) > 20 and text not in seen:
+                seen.add(text)
+                found = True
+                yield f"{name}\n\n{text}"
     if not found:
         yield from _imported_docstrings()
 
@@ -89,6 +81,22 @@ def source_files() -> list[Path]:
     root = Path(sysconfig.get_path("stdlib"))
     found = [p for p in root.rglob("*.py") if not _SKIPPED.intersection(p.relative_to(root).parts[:-1])]
     return sorted(found, key=lambda p: p.relative_to(root).as_posix()) if len(found) >= _ENOUGH else []
+
+
+def docstrings_of(path: Path) -> Iterator[tuple[str, str]]:
+    """Each docstring of a source file, of itself and of its classes and functions, with the name that it is about; none
+    of a file that is broken on purpose."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # old escapes in the library's own strings
+        try:
+            tree = ast.parse(path.read_bytes())
+        except (SyntaxError, ValueError):
+            return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node)
+            if text:
+                yield getattr(node, "name", path.stem), text
 
 
 def _imported_docstrings() -> Iterator[str]:

@@ -6,13 +6,11 @@ date-pairs     dates in English and in French, as Babel's CLDR data writes them
 
 from __future__ import annotations
 
-import ast
 import datetime
 import random
-import warnings
 from collections.abc import Iterator
 
-from nbllm.data.builtin import source_files
+from nbllm.data.builtin import docstrings_of, source_files
 
 VERSION = 1  # raised when a table here changes, so that examples kept of the old one are not used
 TOPICS = ("asyncio", "ctypes", "email", "http", "importlib", "logging", "multiprocessing", "tkinter", "unittest", "xml")
@@ -29,19 +27,12 @@ def python_topics() -> Iterator[dict[str, str]]:
         label = next((part for part in (*path.parts, path.stem) if part in TOPICS), None)
         if label is None:
             continue
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # old escapes in the library's own strings
-            try:
-                tree = ast.parse(path.read_bytes())
-            except (SyntaxError, ValueError):
-                continue  # files that are broken on purpose
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                first = (ast.get_docstring(node) or "").split("\n\n")[0]
-                text = " ".join(first.replace(label, "_").replace(label.capitalize(), "_").split())
-                if len(text) >= LEAST and text not in seen:
-                    seen.add(text)
-                    yield {"text": text, "label": label}
+        for _, said in docstrings_of(path):
+            first = said.split("\n\n")[0]
+            text = " ".join(first.replace(label, "_").replace(label.capitalize(), "_").split())
+            if len(text) >= LEAST and text not in seen:
+                seen.add(text)
+                yield {"text": text, "label": label}
 
 
 def date_pairs() -> Iterator[dict[str, str]]:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import random
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+
+from nbllm.data.sides import side_of
 
 VERSION = 1  # raised when a table here changes, so that examples kept of the old one are not used
 DIALOGUES = 2_500
@@ -114,8 +115,7 @@ class Customer:
     @property
     def side(self) -> str:
         """train, validation or test, by the two chief slots."""
-        place = zlib.crc32("|".join([self.subject, *list(self.wants.values())[:2]]).encode()) % 100
-        return "test" if place < TEST else "validation" if place < TEST + VALIDATION else "train"
+        return side_of("|".join([self.subject, *list(self.wants.values())[:2]]), TEST, VALIDATION)
 
     def opens(self) -> str:
         """The first words."""

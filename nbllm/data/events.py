@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import json
 import random
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+
+from nbllm.data.sides import side_of
 
 VERSION = 3  # raised when a table here changes, so that examples kept of the old one are not used
 ROWS = 6000
@@ -246,14 +247,8 @@ def _name(language: Language, draw: random.Random, kind: str, side: str) -> str:
     while True:
         parts = draw.choice(first), draw.choice(second)
         name = (language.space if not parts[0].endswith(" ") else "").join(parts)
-        if _side(name) == side:
+        if side_of(name, TEST, VALIDATION) == side:
             return name
-
-
-def _side(name: str) -> str:
-    """The side of a name, always the same one."""
-    place = zlib.crc32(name.encode()) % 100
-    return "test" if place < TEST else "validation" if place < TEST + VALIDATION else "train"
 
 
 def _near(name: str, draw: random.Random, kind: str, side: str) -> str:
@@ -262,7 +257,7 @@ def _near(name: str, draw: random.Random, kind: str, side: str) -> str:
     while True:
         parts = (first, draw.choice(lasts)) if draw.random() < 0.5 else (draw.choice(firsts).strip(), last)
         other = " ".join(parts)
-        if other != name and _side(other) == side:
+        if other != name and side_of(other, TEST, VALIDATION) == side:
             return other
 
 

@@ -22,6 +22,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from nbllm.data.builtin import source_files
+from nbllm.data.sides import side_of
 from nbllm.errors import DataError
 
 VERSION = 1  # raised when what is made here changes, so that what is kept of the old one is not used
@@ -115,7 +116,7 @@ def rows_of_text(text: str) -> list[tuple[str, str]]:
 
 def side(module: str) -> str:
     """test or train, always the same for a top-level module."""
-    return "test" if zlib.crc32(module.encode()) % 100 < TEST else "train"
+    return side_of(module, TEST)
 
 
 def body_of(text: str, node: Function) -> list[tuple[str, str]]:

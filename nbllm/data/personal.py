@@ -69,7 +69,6 @@ _PROVINCES = {
     82,
 }
 _JOINING = re.compile(rf"[{_LETTER}@+.:_%() -]")  # characters inside of a find
-_AFTER = re.compile(rf"[{_LETTER}]")
 _ANY_DIGIT = re.compile("[0-9]")
 _NARROW = {0x3000: " ", **{code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}}  # full-width to ASCII
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import json
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from nbllm.data.sides import side_of
 from nbllm.data.turns import HELD_OUT, SPLIT
 
 GOLDS = "golds"
@@ -115,8 +115,7 @@ def _stories(lines: Iterable[str]) -> Iterator[list[str]]:
 def _side(text: Any, number: int) -> str:
     """train or validation, by what the text says; the first of a file is learned from, so that never all are held
     out."""
-    place = zlib.crc32(str(text).encode("utf-8", "replace")) % 100
-    return "validation" if number and place < HELD_OUT else "train"
+    return side_of(str(text), validation=HELD_OUT) if number else "train"
 
 
 def one_line(text: Any) -> Any:

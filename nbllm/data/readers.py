@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import html.parser
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 from nbllm.config import DataConfig
 from nbllm.data.encodings import decode_stream, find_encoding
 from nbllm.data.members import Member
+from nbllm.data.page_text import page_text
 from nbllm.errors import DataError, did_you_mean, require
 
 PIECE = 1 << 20  # characters of a piece of a long document
@@ -136,43 +136,9 @@ def read_text(member: Member, data: DataConfig) -> Iterator[Record]:
     yield from joined(_chunks(member, data))
 
 
-class _Strip(html.parser.HTMLParser):
-    """Keeps the text of a page: no tags, no scripts, a line end for each block."""
-
-    SILENT = ("script", "style", "template", "svg")
-    BLOCKS = (
-        *("p", "div", "br", "li", "ul", "ol", "tr", "td", "th", "table", "h1", "h2", "h3", "h4", "h5", "h6"),
-        *("section", "article", "header", "footer", "pre", "title"),
-    )
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self._silent = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._silent += tag in self.SILENT
-        if tag in self.BLOCKS:
-            self.parts.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in self.SILENT and self._silent:
-            self._silent -= 1
-        if tag in self.BLOCKS:
-            self.parts.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        if not self._silent:
-            self.parts.append(data)
-
-
 def read_html(member: Member, data: DataConfig) -> Iterator[Record]:
     """A page without its tags: one document a file."""
-    parser = _Strip()
-    parser.feed(whole_text(member, data))
-    parser.close()
-    lines = (" ".join(line.split()) for line in "".join(parser.parts).split("\n"))
-    yield from pieces("\n".join(line for line in lines if line))
+    yield from pieces(page_text(whole_text(member, data)))
 
 
 def read_notebook(member: Member, data: DataConfig) -> Iterator[Record]:
@@ -225,12 +191,17 @@ def read_jsonl(member: Member, data: DataConfig) -> Iterator[Record]:
     return _json_records(json_lines(member, data), member, data)
 
 
-def read_json(member: Member, data: DataConfig) -> Iterator[Record]:
-    """A JSON file: a list of objects or strings, or one of them."""
+def whole_json(member: Member, data: DataConfig) -> Any:
+    """What a JSON file holds. DataError where it is none."""
     try:
-        content = json.loads(whole_text(member, data))
+        return json.loads(whole_text(member, data))
     except (ValueError, RecursionError):
         raise DataError(f"{member.name} is not JSON.", "For one object a line, use format: jsonl.") from None
+
+
+def read_json(member: Member, data: DataConfig) -> Iterator[Record]:
+    """A JSON file: a list of objects or strings, or one of them."""
+    content = whole_json(member, data)
     rows = content if isinstance(content, list) else [content]
     return _json_records(enumerate(rows, 1), member, data)
 

@@ -8,11 +8,10 @@ docstrings   the body of a docstring of the standard library, and its first line
 
 from __future__ import annotations
 
-import ast
 import random
-import warnings
-import zlib
 from collections.abc import Iterator
+
+from nbllm.data.sides import side_of
 
 VERSION = 1  # raised when a table here changes, so that examples kept of the old one are not used
 ROWS = 9_000
@@ -73,31 +72,22 @@ def reports() -> Iterator[dict[str, str]]:
         if document not in seen:
             seen.add(document)
             summary = f"{day}, {place}: {name}, {count} {state}, says {person}."
-            yield {"document": document, "summary": summary, "split": _side(f"{place}|{person}|{event}")}
+            yield {
+                "document": document,
+                "summary": summary,
+                "split": side_of(f"{place}|{person}|{event}", TEST, VALIDATION),
+            }
 
 
 def docstrings() -> Iterator[dict[str, str]]:
     """`document` and `summary`: what a docstring says below its first line, and that line; whole modules held out."""
-    from nbllm.data.builtin import source_files
+    from nbllm.data.builtin import docstrings_of, source_files
 
     seen: set[str] = set()
     for path in source_files():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # old escapes in the library's own strings
-            try:
-                tree = ast.parse(path.read_bytes())
-            except (SyntaxError, ValueError):
-                continue  # files that are broken on purpose
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                first, _, body = (ast.get_docstring(node) or "").partition("\n\n")
-                summary, document = " ".join(first.split()), " ".join(body.split())[:MOST]
-                if len(document) >= LEAST and 10 <= len(summary) <= 120 and document not in seen:
-                    seen.add(document)
-                    yield {"document": document, "summary": summary, "split": _side(path.name)}
-
-
-def _side(combination: str) -> str:
-    """The side of a combination, always the same one."""
-    place = zlib.crc32(combination.encode()) % 100
-    return "test" if place < TEST else "validation" if place < TEST + VALIDATION else "train"
+        for _, text in docstrings_of(path):
+            first, _, body = text.partition("\n\n")
+            summary, document = " ".join(first.split()), " ".join(body.split())[:MOST]
+            if len(document) >= LEAST and 10 <= len(summary) <= 120 and document not in seen:
+                seen.add(document)
+                yield {"document": document, "summary": summary, "split": side_of(path.name, TEST, VALIDATION)}

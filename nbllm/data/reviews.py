@@ -10,9 +10,10 @@ clause counts, in "although" sentences the main one.
 from __future__ import annotations
 
 import random
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+from nbllm.data.sides import side_of
 
 VERSION = 1  # raised when a table here changes, so that examples kept of the old one are not used
 ROWS = 8000
@@ -158,7 +159,7 @@ def _row(language: Language, draw: random.Random) -> dict[str, str]:
         text = language.space.join((draw.choice(language.around), text))
     elif draw.random() < 0.2:
         text = language.space.join((text, draw.choice(language.around)))
-    side = "test" if strange_a or strange_b else _side(f"{structure}|{form_a}|{form_b}")
+    side = "test" if strange_a or strange_b else side_of(f"{structure}|{form_a}|{form_b}", TEST, VALIDATION)
     return {"text": text, "label": "positive" if positive else "negative", "split": side}
 
 
@@ -170,9 +171,3 @@ def _clause(language: Language, draw: random.Random, subject: str, positive: boo
     strange = draw.random() < 0.08
     frame = draw.choice(language.strange if strange else language.frames)
     return frame.format(x=subject, o=form.format(a=word)), form, strange
-
-
-def _side(template: str) -> str:
-    """The side of a combination, always the same one."""
-    place = zlib.crc32(template.encode()) % 100
-    return "test" if place < TEST else "validation" if place < TEST + VALIDATION else "train"

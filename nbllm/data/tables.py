@@ -3,7 +3,6 @@ SQuAD's JSON and of bAbI's text, and the replies of dialogues in JSON."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from nbllm.config import DataConfig
 from nbllm.data import questions
 from nbllm.data.members import Member
-from nbllm.data.readers import csv_rows, json_lines, parquet_file, text_lines, valid_text, whole_text
+from nbllm.data.readers import csv_rows, json_lines, parquet_file, text_lines, valid_text, whole_json
 from nbllm.data.turns import turn_rows, turns_of
 from nbllm.errors import DataError
 
@@ -65,10 +64,7 @@ def _json_rows(member: Member, data: DataConfig) -> Iterator[tuple[int, Any]]:
     if member.format == "jsonl":
         yield from json_lines(member, data)
         return
-    try:
-        content = json.loads(whole_text(member, data))
-    except (ValueError, RecursionError):
-        raise DataError(f"{member.name} is not JSON.", "For one object a line, use format: jsonl.") from None
+    content = whole_json(member, data)
     if questions.is_squad(content):
         content = list(questions.squad_rows(content))
     yield from enumerate(content if isinstance(content, list) else [content], 1)

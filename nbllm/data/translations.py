@@ -12,12 +12,12 @@ from __future__ import annotations
 import datetime
 import itertools
 import random
-import zlib
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
 from nbllm.data.number_words import in_words
+from nbllm.data.sides import side_of
 
 VERSION = 1  # raised when a table here changes, so that examples kept of the old one are not used
 PAIRS = ("en-fr", "en-de", "en-es", "en-zh", "en-ja", "fr-en", "de-en", "es-en", "zh-en", "ja-en")
@@ -61,7 +61,7 @@ def rows(source: str, target: str) -> Iterator[dict[str, str]]:
         given = _plain(text(source))
         if given not in seen:
             seen.add(given)
-            side = "train" if combination is None else _side(combination)
+            side = "train" if combination is None else side_of(combination, TEST, VALIDATION)
             yield {"source": given, "target": _plain(text(target)), "split": side}
         if len(seen) == ROWS:
             return
@@ -155,12 +155,6 @@ def _locale(language: str) -> Any:
     from babel import Locale
 
     return Locale.parse(language)
-
-
-def _side(combination: str) -> str:
-    """The side of a combination, always the same one."""
-    place = zlib.crc32(combination.encode()) % 100
-    return "test" if place < TEST else "validation" if place < TEST + VALIDATION else "train"
 
 
 def _table(pair: str) -> Callable[[], Iterator[dict[str, str]]]:

@@ -10,9 +10,10 @@ stand on the same side. A system text stays the first line.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from nbllm.data.sides import side_of
 
 KEYS = ("messages", "conversations", "conversation", "dialog", "dialogue", "turns", "utterances")
 SPLIT = "dialogue_split"
@@ -44,7 +45,7 @@ def turns_of(row: Mapping[str, Any]) -> list[tuple[str, str]]:
 def turn_rows(turns: list[tuple[str, str]]) -> Iterator[dict[str, str]]:
     """A row for each reply of the bot to something."""
     whole = "\n".join(text for _, text in turns)
-    side = "validation" if zlib.crc32(whole.encode("utf-8", "replace")) % 100 < HELD_OUT else "train"
+    side = side_of(whole, validation=HELD_OUT)
     lines: list[str] = []
     for role, text in turns:
         if role == "bot" and lines and text.strip():

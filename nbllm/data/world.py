@@ -200,7 +200,9 @@ def _rows(
         side = "test" if chance < TEST else "validation" if chance < TEST + VALIDATION else "train"
         world = World(language, draw)
         kind = draw.choice(taught) if side == "train" else draw.choice(kinds)
-        question, answer = _asked(world, kind, draw.choice(pairs[side]), pairs["train"])
+        pair = draw.choice(pairs[side])
+        thing, unsaid = _live(world, kind, pair, pairs["train"])
+        question, answer = _question(world, kind, pair, thing, unsaid)
         # Words carry the space before them: a name that begins the text would be another token than within.
         context = language.space.join((draw.choice(language.openings), *world.told))
         if context + question not in seen:
@@ -208,9 +210,9 @@ def _rows(
             yield {"context": context, "question": question, "answer": answer, "split": side}
 
 
-def _asked(world: World, kind: str, pair: tuple[str, str], known: Sequence[tuple[str, str]]) -> tuple[str, str]:
-    """Let the world go its way, so that it comes to this pair of person and place, and ask: question and answer.
-    What else happens is of the pairs that are known."""
+def _live(world: World, kind: str, pair: tuple[str, str], known: Sequence[tuple[str, str]]) -> tuple[str, bool]:
+    """Let the world go its way, so that it comes to this pair of person and place; what else happens is of the pairs
+    that are known. Gives back the thing that it is about, and whether what is asked is left unsaid."""
     language, draw = world.language, world.draw
     person, place = pair
     others = draw.sample([each for each in language.people if each != person], 2)
@@ -252,6 +254,13 @@ def _asked(world: World, kind: str, pair: tuple[str, str], known: Sequence[tuple
                 steps.append(partial(world.go, each, place))
     for step in steps:
         step()
+    return thing, unsaid
+
+
+def _question(world: World, kind: str, pair: tuple[str, str], thing: str, unsaid: bool) -> tuple[str, str]:
+    """A question of this kind about what has happened, and its answer."""
+    language, draw = world.language, world.draw
+    person, place = pair
     if kind == "everybody":
         found = [language.space.join(each) for each in world.at.items() if each[1]]  # type: ignore[arg-type]
         return language.everybody, language.comma.join(found)

@@ -10,8 +10,9 @@ combinations of the two chief words of a request, which it always names: no trai
 from __future__ import annotations
 
 import random
-import zlib
 from collections.abc import Callable, Iterator
+
+from nbllm.data.sides import side_of
 
 VERSION = 1  # raised when a table here changes, so that examples kept of the old one are not used
 ROWS = 12_000
@@ -88,7 +89,7 @@ def instructions() -> Iterator[dict[str, str]]:
         source, target, combination = draw.choice(makers)(draw)
         if source not in seen:
             seen.add(source)
-            yield {"source": source, "target": target, "split": _side(combination)}
+            yield {"source": source, "target": target, "split": side_of(combination, TEST, VALIDATION)}
 
 
 def _news(draw: random.Random) -> tuple[str, str, str]:
@@ -188,9 +189,3 @@ def _request(draw: random.Random, tag: str, style: str, number: int, unit: str, 
 
 def _shuffled(draw: random.Random, things: list[str]) -> list[str]:
     return draw.sample(things, len(things))
-
-
-def _side(combination: str) -> str:
-    """The side of a combination, always the same one."""
-    place = zlib.crc32(combination.encode()) % 100
-    return "test" if place < TEST else "validation" if place < TEST + VALIDATION else "train"
