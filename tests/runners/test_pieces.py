@@ -18,9 +18,8 @@ import nbllm
 from nbllm.callbacks import Context, Ended, Evaluation, SaveCheckpoint, Started, Step, commands
 from nbllm.errors import ConfigError, RunError
 from nbllm.objectives.clm import NextToken
-from nbllm.runners import work as work_module
-from nbllm.store import control
 from nbllm.store.folder import RunFolder
+from tests.runners.conftest import Killed
 
 TINY: dict[str, Any] = {
     "size": "tiny", "layers": 1, "width": 16, "heads": 2, "context": 16, "batch_size": 4, "sample.every": 0,
@@ -161,28 +160,6 @@ def test_a_name_that_nobody_registered_names_the_cell() -> None:
 
 
 # Callbacks
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL at a step: nothing after it is written."""
-
-
-@pytest.fixture
-def at(monkeypatch: pytest.MonkeyPatch) -> dict[int, Any]:
-    """What happens at which step: a command to give, or Killed to raise."""
-    plan: dict[int, Any] = {}
-    original = work_module._FolderControl.take
-
-    def take(self: Any, step: int) -> list[dict[str, Any]]:
-        action = plan.pop(step, None)
-        if action is Killed:
-            raise Killed
-        if action:
-            control.send(self._folder, **action)
-        return original(self, step)
-
-    monkeypatch.setattr(work_module._FolderControl, "take", take)
-    return plan
 
 
 def test_events_come_in_order() -> None:
