@@ -7,10 +7,9 @@ chat.say("A table for two, please")     the reply; the page shows it as well
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from nbllm.dashboards.live import cell_id, enable_colab
-from nbllm.dashboards.tiers import Tier, tier
+from nbllm.dashboards.shown import Shown, saved
 from nbllm.errors import ConfigError
 from nbllm.handles.conversation import BOT, Conversation, Speaker
 from nbllm.plots.maps import visible_text
@@ -18,15 +17,10 @@ from nbllm.plots.maps import visible_text
 if TYPE_CHECKING:
     from nbllm.dashboards.chat_widget import Widget
 
-# JupyterLab writes an error where a widget's kernel is gone; the turns beside it say it better.
-_STYLE = (
-    "<style>.jp-OutputArea:has(.nbllm-chat-saved) .jp-OutputArea-output.jupyter-widgets:not(:has(*))"
-    "{display:none}</style>"
-)
 _SETTINGS = ("max_tokens", "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed")
 
 
-class Chat:
+class Chat(Shown):
     """What `chat` gives: shown by the last line of a cell, or by `show`.
 
     .say(text)       say something: the reply
@@ -35,11 +29,10 @@ class Chat:
     .messages        what was said: [{"role": "user", "content": ...}, ...]
     """
 
-    # What each cell shows, so that running a cell again lets go of its last chat.
-    _of_cell: ClassVar[dict[str, Widget]] = {}
+    _kind = "chat"
 
     def __init__(self, conversation: Conversation, title: str):
-        tier()  # a wrong $NBLLM_DISPLAY is said before anything is shown
+        super().__init__()
         self.conversation = conversation
         self.title = title
         self._widget: Widget | None = None
@@ -77,37 +70,22 @@ class Chat:
     def __str__(self) -> str:
         return text(self)
 
-    def _ipython_display_(self) -> None:
-        self.show()
-
     def widget(self) -> Widget:
-        """The widget by itself, to be put into a layout of your own."""
         from nbllm.dashboards.chat_widget import Widget
 
         self._widget = Widget(self.conversation, self.title)
         return self._widget
 
-    def show(self, as_tier: Tier | None = None) -> None:
-        """Display it under the cell that runs now, as well as the front end allows."""
+    def _page(self) -> str:
+        return page(self)
+
+    def _show_kept(self, widget: Any) -> None:
+        """It follows the dialogue."""
         from IPython.display import display
 
-        chosen = as_tier or tier()
-        if chosen != "widget":
-            shown = {"text/html": page(self)} if chosen == "html" else {}
-            display({**shown, "text/plain": text(self)}, raw=True)
-            return
-        enable_colab()
-        widget = self.widget()
-        cell = cell_id()
-        if cell is not None:
-            if (before := self._of_cell.get(cell)) is not None:
-                before.close()
-            self._of_cell[cell] = widget
-        view = {"model_id": widget.model_id, "version_major": 2, "version_minor": 0}
-        display({"application/vnd.jupyter.widget-view+json": view, "text/plain": repr(self)}, raw=True)
-        handle = display({"text/html": page(self), "text/plain": ""}, raw=True, display_id=True)
-        if handle is not None:  # what a saved notebook keeps follows the dialogue
-            widget.keep = lambda: handle.update({"text/html": page(self), "text/plain": ""}, raw=True)
+        handle = display(self._kept(), raw=True, display_id=True)
+        if handle is not None:
+            widget.keep = lambda: handle.update(self._kept(), raw=True)
 
     def _changed(self, act: Any) -> Any:
         if self._widget is None:
@@ -148,10 +126,11 @@ def page(shown: Chat) -> str:
         "</bdi></div></div>"
         for message in shown.messages
     )
-    return (
-        f'<div class="nbllm-chat-saved">{_STYLE}<p style="margin:4px 0"><strong>Chat with {escape(shown.title)}'
-        f'</strong></p>{turns}<p style="margin:4px 0;opacity:.75">The chat lives as long as its kernel. Run the cell '
-        "again for a new one.</p></div>"
+    return saved(
+        "chat",
+        f'<p style="margin:4px 0"><strong>Chat with {escape(shown.title)}</strong></p>{turns}'
+        '<p style="margin:4px 0;opacity:.75">The chat lives as long as its kernel. Run the cell again for a new one.'
+        "</p>",
     )
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import traitlets
 
-from nbllm.dashboards import frontend
 from nbllm.dashboards.worker_thread import Working
 from nbllm.handles.conversation import BOT, USER, Conversation, Turn
 from nbllm.handles.threads import shared_threads
@@ -23,8 +22,9 @@ class Widget(Working):
     """All that the page shows. `turns` are told and done; `writing` is the reply that is being written. The first
     `budget["left_out"]` turns are no longer read by the model."""
 
-    _esm = "export default {}"  # each takes the text of chat.js below
-    _css = ""
+    _js = "chat.js"
+    _sheet = "chat.css"
+    _wishes = ("say", "again", "edit", "clear")
 
     title = traitlets.Unicode().tag(sync=True)
     about = traitlets.Unicode().tag(sync=True)
@@ -39,8 +39,6 @@ class Widget(Working):
     view = traitlets.Dict({"settings": False}).tag(sync=True)
 
     def __init__(self, conversation: Conversation, title: str):
-        self._esm = frontend.module("chat.js")
-        self._css = frontend.style("panel.css") + frontend.style("chat.css")
         self._conversation = conversation
         self.keep: Callable[[], Any] | None = None
         """Called when a turn is done, so that a saved notebook has it too."""
@@ -56,7 +54,6 @@ class Widget(Working):
         self.tell()
         self.observe(self._measure, ["draft"])
         self.observe(self._set, ["system", "settings"])
-        self.on_msg(self._hear)
 
     def tell(self) -> None:
         """Give the page what was said."""
@@ -72,17 +69,8 @@ class Widget(Working):
         if self.keep is not None:
             self.keep()
 
-    def _hear(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        """The page says something, wants a reply anew or a turn changed, the end of a reply, or a fresh start."""
-        if not isinstance(content, dict):
-            return
-        kind = content.get("kind")
-        if kind == "stop":
-            self._stopped = True
-        elif kind in ("say", "again", "edit", "clear"):
-            self._ask(content)
-
     def _grant(self, wish: dict[str, Any]) -> None:
+        """The page says something, wants a reply anew or a turn changed, or a fresh start."""
         talk, kind = self._conversation, wish["kind"]
         text = str(wish.get("text", ""))[:_LONGEST].strip()
         if kind == "clear":

@@ -10,27 +10,25 @@ What does not fit into the page (EAGER, of explorer_widget) is fetched from the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from nbllm.dashboards import explorer_sources as ground
 from nbllm.dashboards import explorer_still
 from nbllm.dashboards.explorer_sources import Given, Source
-from nbllm.dashboards.live import cell_id, enable_colab
-from nbllm.dashboards.tiers import Tier, tier
+from nbllm.dashboards.shown import Shown
 
 if TYPE_CHECKING:
     from nbllm.dashboards.explorer_widget import Widget
     from nbllm.handles.run import Run
 
 
-class Explorer:
+class Explorer(Shown):
     """What `explore` gives: shown by the last line of a cell, or by `show`. `sources` are what can be chosen in it."""
 
-    # What each cell shows, so that running a cell again lets go of the weights of its last explorer.
-    _of_cell: ClassVar[dict[str, Widget]] = {}
+    _kind = "explorer"
 
     def __init__(self, sources: list[Source], title: str, **view: Any):
-        tier()  # a wrong $NBLLM_DISPLAY is said before anything is shown
+        super().__init__()
         self.sources = ground.named_apart(sources)
         self.title = title
         self._view = view
@@ -38,40 +36,16 @@ class Explorer:
     def __repr__(self) -> str:
         return f"<Explorer of {self.sources[0].first!r}>"
 
-    def _ipython_display_(self) -> None:
-        self.show()
+    def __str__(self) -> str:
+        return explorer_still.text(self)
 
     def widget(self) -> Widget:
-        """The widget by itself, to be put into a layout of your own."""
         from nbllm.dashboards.explorer_widget import Widget
 
         return Widget(self.sources, self.title, **self._view)
 
-    def show(self, as_tier: Tier | None = None) -> None:
-        """Display it under the cell that runs now, as well as the front end allows."""
-        from IPython.display import display
-
-        chosen = as_tier or tier()
-        if chosen == "text":
-            print(explorer_still.text(self))
-            return
-        if chosen == "widget":
-            enable_colab()
-            widget = self.widget()
-            self._replace_of_cell(widget)
-            view = {"model_id": widget.model_id, "version_major": 2, "version_minor": 0}
-            display({"application/vnd.jupyter.widget-view+json": view, "text/plain": repr(self)}, raw=True)
-        plain = "" if chosen == "widget" else explorer_still.text(self)
-        display({"text/html": explorer_still.page(self), "text/plain": plain}, raw=True)
-
-    def _replace_of_cell(self, widget: Widget) -> None:
-        cell = cell_id()
-        if cell is None:
-            return
-        before = self._of_cell.get(cell)
-        if before is not None:
-            before.close()
-        self._of_cell[cell] = widget
+    def _page(self) -> str:
+        return explorer_still.page(self)
 
 
 def explore(maps: Given, beside: Given | None = None, title: str = "Attention") -> Explorer:

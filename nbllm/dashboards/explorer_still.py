@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nbllm.dashboards.shown import saved
 from nbllm.dashboards.tables import table
 from nbllm.plots.maps import apart, visible
 from nbllm.plots.model_view import model_view_picture
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
     from nbllm.dashboards.explorer_sources import Source
     from nbllm.inspection.maps import AttentionMaps
 
-# JupyterLab writes an error where a widget's kernel is gone; the picture beside it says it better.
-_STYLE = (
-    "<style>.jp-OutputArea:has(.nbllm-explorer-saved) .jp-OutputArea-output.jupyter-widgets:not(:has(*))"
-    "{display:none}</style>"
-)
 _PAIRS = 3  # of a head, in the saved table
 _HEADS = 64  # rows of the saved table
 _FEW = 12  # where their maps are so large that nothing was measured of them
@@ -34,12 +30,13 @@ def page(explorer: Any) -> str:
     png = base64.b64encode(model_view_picture(maps)).decode("ascii")
     said = escape(repr(maps), quote=True)
     found = table(summary(explorer.sources[0]), "Each head: its kind, and the pairs it joins most", across=True)
-    return (
-        f'<div class="nbllm-explorer-saved">{_STYLE}<p style="margin:4px 0"><strong>{escape(explorer.title)}</strong> '
+    return saved(
+        "explorer",
+        f'<p style="margin:4px 0"><strong>{escape(explorer.title)}</strong> '
         f'<span style="opacity:.75">{escape(_size(maps))}</span></p>'
         f'<img alt="{said}: all heads" src="data:image/png;base64,{png}" style="max-width:100%">'
         f"<details><summary>What each head looks at</summary>{found}</details>"
-        '<p style="margin:4px 0;opacity:.75">A still picture: run the cell again to explore.</p></div>'
+        '<p style="margin:4px 0;opacity:.75">A still picture: run the cell again to explore.</p>',
     )
 
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import numpy as np
 import traitlets
 
-from nbllm.dashboards import frontend
 from nbllm.dashboards.explorer_sources import THUMB, Source
+from nbllm.dashboards.front import Front
 from nbllm.errors import NbllmError
 
 if TYPE_CHECKING:
@@ -39,12 +38,12 @@ _BATCH = 25  # steps measured before the page is told
 _LONG = 128  # tokens from which weights are small, and their colours are spread
 
 
-class Widget(anywidget.AnyWidget):
+class Widget(Front):
     """All that the page needs. `maps` holds float16 weights, and `frames` says what lies where in it: the key
     "source:step:part" (part: all, thumbs, or the number of a map), the byte `at` which it begins, the `count`."""
 
-    _esm = "export default {}"  # each takes the text of explorer.js below
-    _css = ""
+    _js = "explorer.js"
+    _sheet = "explorer.css"
 
     title = traitlets.Unicode().tag(sync=True)
     sources: traitlets.List[Any] = traitlets.List().tag(sync=True)
@@ -55,8 +54,6 @@ class Widget(anywidget.AnyWidget):
     view = traitlets.Dict(_VIEW).tag(sync=True)
 
     def __init__(self, sources: list[Source], title: str, **view: Any):
-        self._esm = frontend.module("explorer.js")
-        self._css = frontend.style("panel.css") + frontend.style("explorer.css")
         self._sources = sources
         self._measured: dict[str, Any] = {}
         self._numbers: list[str] = []

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from nbllm.config import PRESETS, RunConfig
 from nbllm.dashboards import form_told
 from nbllm.dashboards.form_draft import Draft, is_run, over
-from nbllm.dashboards.live import cell_id, enable_colab
-from nbllm.dashboards.tiers import Tier, tier
+from nbllm.dashboards.shown import Shown, saved
 from nbllm.errors import NbllmError, RunError
 from nbllm.handles.forecast import Forecast
 from nbllm.handles.presets import delete_preset, own_values, save_preset
@@ -30,14 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Form", "configure", "delete_preset", "listed"]
 
-# Hidden where the live form stands (form.css), as is JupyterLab's own error of a widget without its kernel.
-_STYLE = (
-    "<style>.jp-OutputArea:has(.nbllm-form-saved) .jp-OutputArea-output.jupyter-widgets:not(:has(*)){display:none}"
-    "</style>"
-)
 
-
-class Form:
+class Form(Shown):
     """What `configure` gives: shown by the last line of a cell, or by `show`.
 
     .cell      the text of the %%llm_train cell that trains what stands in it
@@ -45,13 +38,12 @@ class Form:
     .load(text), .set(**settings), .train(), .save_preset(name)    what its buttons do
     """
 
-    # What each cell shows, so that running a cell again lets go of its last form.
-    _of_cell: ClassVar[dict[str, Any]] = {}
+    _kind = "form"
     last: ClassVar[Form | None] = None
     """The newest form of this kernel."""
 
     def __init__(self, draft: Draft):
-        tier()  # a wrong $NBLLM_DISPLAY is said before anything is shown
+        super().__init__()
         self._draft = draft
         self._widget: Any = None
         Form.last = self
@@ -62,11 +54,10 @@ class Form:
     def __str__(self) -> str:
         return text(self)
 
-    def _repr_html_(self) -> str:
+    def _page(self) -> str:
         return page(self)
 
-    def _ipython_display_(self) -> None:
-        self.show()
+    _repr_html_ = _page
 
     @property
     def cell(self) -> str:
@@ -121,30 +112,9 @@ class Form:
         self._widget = Widget(self._draft, lambda run: _show_below(below, run))
         return ipywidgets.VBox([self._widget, below])
 
-    def show(self, as_tier: Tier | None = None) -> None:
-        """Display it under the cell that runs now, as well as the front end allows."""
-        from IPython.display import display
-
-        chosen = as_tier or tier()
-        if chosen == "text":
-            print(text(self))
-            return
-        if chosen == "widget":
-            enable_colab()
-            box = self.widget()
-            cell = cell_id()
-            if cell is not None:
-                if (before := self._of_cell.get(cell)) is not None:
-                    before.children[0].close()
-                    before.close()
-                self._of_cell[cell] = box
-            view = {"model_id": box.model_id, "version_major": 2, "version_minor": 0}
-            display({"application/vnd.jupyter.widget-view+json": view, "text/plain": repr(self)}, raw=True)
-        display({"text/html": page(self), "text/plain": "" if chosen == "widget" else text(self)}, raw=True)
-
     def _put(self, draft: Draft) -> None:
         if self._widget is None:
-            self._draft.name, self._draft.values, self._draft.flags = draft.name, draft.values, draft.flags
+            self._draft.become(draft)
         else:
             self._widget._take(draft)
 
@@ -198,12 +168,13 @@ def page(form: Form) -> str:
         f'<td style="text-align:left">{escape(row["note"])}</td></tr>'
         for row in form_told.estimates(found)
     )
-    return (
-        f'<div class="nbllm-form-saved">{_STYLE}<table style="margin:4px 0"><caption style="text-align:left">What the '
+    return saved(
+        "form",
+        f'<table style="margin:4px 0"><caption style="text-align:left">What the '
         f"training will take</caption><tbody>{rows}</tbody></table>"
         f'<p style="margin:6px 0 2px;opacity:.75">The cell that trains it</p>'
         f'<pre style="white-space:pre-wrap;margin:2px 0;user-select:all">{escape(form.cell)}</pre>'
-        f"<details><summary>The network</summary>{network_svg(form.config, found.vocabulary)}</details></div>"
+        f"<details><summary>The network</summary>{network_svg(form.config, found.vocabulary)}</details>",
     )
 
 

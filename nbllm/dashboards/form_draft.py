@@ -84,6 +84,10 @@ class Draft:
         """Train it, as its cell would: a Run, or Repeats."""
         return CELLS.get("begin")(self.cell, notebook_names())
 
+    def become(self, other: Draft) -> None:
+        """Take another draft's name, values and flags."""
+        self.name, self.values, self.flags = other.name, other.values, other.flags
+
     def take_preset(self, name: str) -> None:
         """Begin with a preset: one of ours is named, one of the user's own is spelled out. Data and texts stay."""
         kept = {path: value for path, value in self.values.items() if path in _OWN_TEXT}

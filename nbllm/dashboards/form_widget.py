@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import traitlets
 
-from nbllm.dashboards import form_told, frontend
+from nbllm.dashboards import form_told
 from nbllm.dashboards.form_draft import Draft
+from nbllm.dashboards.front import Front
 from nbllm.errors import NbllmError
 from nbllm.handles.presets import delete_preset, save_preset
 from nbllm.plots.network import network_svg, words
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from nbllm.handles.run import Run
 
 
-class Widget(anywidget.AnyWidget):
+class Widget(Front):
     """All that the page shows. `values` are what is said, by dotted key; `shown` what every setting is with it;
     `matter` the settings that are of use now. Of settings that do not go together `fault` tells, and the rest stays as
     it was."""
 
-    _esm = "export default {}"  # each takes the text of form.js below
-    _css = ""
+    _js = "form.js"
+    _sheet = "form.css"
 
     schema: traitlets.List[Any] = traitlets.List().tag(sync=True)
     presets: traitlets.List[Any] = traitlets.List().tag(sync=True)
@@ -42,8 +42,6 @@ class Widget(anywidget.AnyWidget):
     view: traitlets.Dict[str, Any] = traitlets.Dict({"open": []}).tag(sync=True)
 
     def __init__(self, draft: Draft, on_start: Callable[[Any], None]):
-        self._esm = frontend.module("form.js")
-        self._css = frontend.style("panel.css") + frontend.style("form.css")
         self.draft = draft
         self._on_start = on_start
         self._count = 0
@@ -129,7 +127,7 @@ class Widget(anywidget.AnyWidget):
 
     def _take(self, draft: Draft) -> None:
         """Put another draft in the place of this one."""
-        self.draft.name, self.draft.values, self.draft.flags = draft.name, draft.values, draft.flags
+        self.draft.become(draft)
         self._tell()
 
     def _tell(self) -> None:

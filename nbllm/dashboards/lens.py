@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import math
 from html import escape
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from nbllm.dashboards.live import cell_id, enable_colab
-from nbllm.dashboards.strip import shade
+from nbllm.dashboards.shown import Shown, saved
+from nbllm.dashboards.strip import FACE, hover, in_text, shade
 from nbllm.dashboards.tables import table
-from nbllm.dashboards.tiers import Tier, tier
 from nbllm.inspection.branches import Branch, Branches, Token, alternatives
 from nbllm.plots.maps import apart, visible
 
@@ -23,28 +22,18 @@ if TYPE_CHECKING:
 
     from nbllm.dashboards.lens_widget import Widget
 
-# JupyterLab writes an error where a widget's kernel is gone; the strips beside it say it better.
-_STYLE = (
-    "<style>.jp-OutputArea:has(.nbllm-lens-saved) .jp-OutputArea-output.jupyter-widgets:not(:has(*))"
-    "{display:none}</style>"
-)
-_FACE = "white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.9;font-family:var(--jp-code-font-family,monospace)"
-_HOVERED = 8
-_BAR = 12
 
-
-class Lens:
+class Lens(Shown):
     """What `lens` gives: shown by the last line of a cell, or by `show`.
 
     .branches   the branches as they are: .table(), .frame()
     .branch(place, token)   writes another one, without the page
     """
 
-    # What each cell shows, so that running a cell again lets go of its last lens.
-    _of_cell: ClassVar[dict[str, Widget]] = {}
+    _kind = "lens"
 
     def __init__(self, branches: Branches, title: str):
-        tier()  # a wrong $NBLLM_DISPLAY is said before anything is shown
+        super().__init__()
         self._own = branches
         self._widget: Widget | None = None
         self.title = title
@@ -77,38 +66,16 @@ class Lens:
     def __str__(self) -> str:
         return text(self)
 
-    def _repr_html_(self) -> str:
+    def _page(self) -> str:
         return page(self)
 
-    def _ipython_display_(self) -> None:
-        self.show()
+    _repr_html_ = _page
 
     def widget(self) -> Widget:
-        """The widget by itself, to be put into a layout of your own."""
         from nbllm.dashboards.lens_widget import Widget
 
         self._widget = Widget(self.branches, self.title)
         return self._widget
-
-    def show(self, as_tier: Tier | None = None) -> None:
-        """Display it under the cell that runs now, as well as the front end allows."""
-        from IPython.display import display
-
-        chosen = as_tier or tier()
-        if chosen == "text":
-            print(text(self))
-            return
-        if chosen == "widget":
-            enable_colab()
-            widget = self.widget()
-            cell = cell_id()
-            if cell is not None:
-                if (before := self._of_cell.get(cell)) is not None:
-                    before.close()
-                self._of_cell[cell] = widget
-            view = {"model_id": widget.model_id, "version_major": 2, "version_minor": 0}
-            display({"application/vnd.jupyter.widget-view+json": view, "text/plain": repr(self)}, raw=True)
-        display({"text/html": page(self), "text/plain": "" if chosen == "widget" else text(self)}, raw=True)
 
 
 def lens(branches: Branches, title: str) -> Lens:
@@ -126,13 +93,13 @@ def page(shown: Any) -> str:
     strips = "".join(_strip(known, each, blind) for each in known.all)
     found = table(compared(known), "Branches: where they part, and their surprise", across=True)
     places = table(expected(known), "Tokens, and what was expected in their place", across=True)
-    return (
-        f'<div class="nbllm-lens-saved">{_STYLE}<p style="margin:4px 0"><strong>{escape(shown.title)}</strong></p>'
-        f"{strips}"
+    return saved(
+        "lens",
+        f'<p style="margin:4px 0"><strong>{escape(shown.title)}</strong></p>{strips}'
         f"<details><summary>Branches as a table</summary>{found}</details>"
         f"<details><summary>Tokens as a table</summary>{places}</details>"
         '<p style="margin:4px 0;opacity:.75">Hover over a token to see what was expected. '
-        "Run the cell again to branch from it.</p></div>"
+        "Run the cell again to branch from it.</p>",
     )
 
 
@@ -192,7 +159,7 @@ def _strip(known: Branches, branch: Branch, blind: float) -> str:
     spans = []
     for place, token in enumerate(tokens):
         shared = place < (branch.at if branch.parent is not None else 0)
-        label = escape(visible_lines(token.label))
+        label = escape(in_text(token.label))
         colour = "" if token.bits is None else f"background:{shade(token.bits / blind)};"
         quiet = "opacity:.45;" if shared else "opacity:.7;" if token.bits is None else ""
         spans.append(f'<bdi title="{escape(_hover(token), quote=True)}" style="{colour}{quiet}">{label}</bdi>')
@@ -200,20 +167,11 @@ def _strip(known: Branches, branch: Branch, blind: float) -> str:
             spans.append(f"<span>{escape(known.joint)}</span>")
     return (
         f'<div style="margin:6px 0"><span style="opacity:.7;font-size:smaller">branch {branch.number}</span>'
-        f'<div style="{_FACE}">{"".join(spans)}</div></div>'
+        f'<div style="{FACE}">{"".join(spans)}</div></div>'
     )
 
 
-def visible_lines(label: str) -> str:
-    """A token in its text: a space is a space, and a line feed is seen and ends its line."""
-    return label.replace("␣", " ").replace("⏎", "⏎\n")
-
-
 def _hover(token: Token) -> str:
-    if token.probability is None:
+    if token.probability is None or token.rank is None or token.bits is None:
         return f"{apart(visible(token.label))}  read"
-    lines = [f"{apart(visible(token.label))}  {token.probability:.2%}, rank {token.rank:,}, {token.bits:.1f} bits", ""]
-    for label, share in alternatives(token)[:_HOVERED]:
-        bar = "█" * max(1, round(share * _BAR)) if share >= 0.5 / _BAR else "▏"
-        lines.append(f"{share:6.1%}  {bar}  {apart(visible(label))}{' ←' if label == token.label else ''}")
-    return "\n".join(lines)
+    return hover(token.label, token.probability, token.rank, token.bits, alternatives(token))

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import traitlets
 
-from nbllm.dashboards import frontend
 from nbllm.dashboards.worker_thread import Working
 from nbllm.handles.threads import shared_threads
 from nbllm.inspection.branches import TEMPERATURES, Branches, Token
@@ -28,8 +27,9 @@ class Widget(Working):
     """All that the page needs. `logits` holds float32 numbers, and each token says where its own begin and how many
     they are; a branch has the tokens from the place on where it parts from its parent."""
 
-    _esm = "export default {}"  # each takes the text of lens.js below
-    _css = ""
+    _js = "lens.js"
+    _sheet = "lens.css"
+    _wishes = ("branch", "again", "remove", "prompt")
 
     title = traitlets.Unicode().tag(sync=True)
     prompt = traitlets.Unicode().tag(sync=True)
@@ -43,8 +43,6 @@ class Widget(Working):
     view = traitlets.Dict({"branch": 0, "place": None, "colour": "surprise"}).tag(sync=True)
 
     def __init__(self, branches: Branches, title: str):
-        self._esm = frontend.module("lens.js")
-        self._css = frontend.style("panel.css") + frontend.style("lens.css")
         self._branches = branches
         self._at: dict[int, int] = {}
         self._parts: list[bytes] = []
@@ -58,19 +56,9 @@ class Widget(Working):
         first = branches.all[0].own[len(branches.given) : len(branches.given) + 1] if branches.all else []
         self.view = {"branch": 0, "place": len(branches.given) if first else None, "colour": "surprise"}
         self._tell()
-        self.on_msg(self._hear)
-
-    def _hear(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        """The page wishes for a branch, for the end of one, or for another prompt."""
-        if not isinstance(content, dict):
-            return
-        kind = content.get("kind")
-        if kind == "stop":
-            self._stopped = True
-        elif kind in ("branch", "again", "remove", "prompt"):
-            self._ask(content)
 
     def _grant(self, wish: dict[str, Any]) -> None:
+        """The page wishes for a branch, for the end of one, or for another prompt."""
         kind = wish["kind"]
         if kind == "remove":
             self._branches.remove(int(wish["branch"]))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from nbllm.dashboards.ends import at_ends
 from nbllm.dashboards.feed import Feed
 from nbllm.dashboards.follower import Follower
+from nbllm.dashboards.shown import enable_colab, take_cell, view_of
 from nbllm.dashboards.snapshot import Lines, Snapshot, text
 from nbllm.dashboards.tiers import Tier, tier
 from nbllm.store.folder import RunFolder
@@ -23,9 +23,6 @@ def dashboard(run: Run) -> Dashboard:
 
 class Dashboard:
     """Everything shown of one run in one cell. `close` takes it down; the run itself goes on."""
-
-    # The dashboard that each cell shows, so that running a cell again does not leave its old widgets behind.
-    _of_cell: ClassVar[dict[str, Dashboard]] = {}
 
     def __init__(self, run: Run):
         tier()  # a wrong $NBLLM_DISPLAY is said before anything is shown
@@ -43,7 +40,7 @@ class Dashboard:
     def show(self, as_tier: Tier | None = None) -> None:
         """Display it under the cell that runs now."""
         at_ends(Follower.settle_all)
-        self._replace_of_cell()
+        take_cell("dashboard", self.close)
         self._follower.look()
         chosen = as_tier or tier()
         watch = self._follower.watch
@@ -82,8 +79,7 @@ class Dashboard:
         from IPython.display import display
 
         box, panel, line = self._box()
-        view = {"model_id": box.model_id, "version_major": 2, "version_minor": 0}
-        display({"application/vnd.jupyter.widget-view+json": view, "text/plain": line}, raw=True)
+        display(view_of(box, line), raw=True)
         self._add(panel)
         self._add(_Fallback(panel, snapshot))
 
@@ -109,15 +105,6 @@ class Dashboard:
         self._views.append(view)
         self._follower.add(view)
 
-    def _replace_of_cell(self) -> None:
-        cell = cell_id()
-        if cell is None:
-            return
-        before = self._of_cell.get(cell)
-        if before is not None:
-            before.close()
-        self._of_cell[cell] = self
-
 
 class _Fallback:
     """Watches for a page that shows widgets: while none gave a sign, the still picture moves in their place."""
@@ -135,20 +122,3 @@ class _Fallback:
 
     def settle(self, feed: Feed, last: bool) -> None:
         """Nothing: it decides with every look."""
-
-
-def cell_id() -> str | None:
-    """The id of the cell that runs now, where the front end tells it."""
-    if "IPython" not in sys.modules:
-        return None
-    shell = sys.modules["IPython"].get_ipython()
-    parent: Any = getattr(shell, "get_parent", dict)() if shell is not None else {}
-    cell = parent.get("metadata", {}).get("cellId") if isinstance(parent, dict) else None
-    return str(cell) if cell else None
-
-
-def enable_colab() -> None:
-    """Colab shows custom widgets only when it is told to."""
-    colab = sys.modules.get("google.colab")
-    if colab is not None:
-        colab.output.enable_custom_widget_manager()

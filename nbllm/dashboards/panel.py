@@ -8,12 +8,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import traitlets
 
-from nbllm.dashboards import frontend
 from nbllm.dashboards.download import Download
 from nbllm.dashboards.feed import Feed, pack
+from nbllm.dashboards.front import Front
 from nbllm.dashboards.presence import Presence
 from nbllm.errors import NbllmError
 
@@ -27,7 +26,7 @@ _VIEW = {
 }  # fmt: skip
 
 
-class Panel(anywidget.AnyWidget):
+class Panel(Front):
     """Header, tabs and what stands in them. A Follower's thread sets the traits; the page sends commands and signs.
 
     `heard` counts the commands that came: while a cell runs they wait, and the page says so.
@@ -36,8 +35,7 @@ class Panel(anywidget.AnyWidget):
     weight, (kept step, layer, head, query, key).
     """
 
-    _esm = "export default {}"  # each panel takes the text of panel.js below
-    _css = ""
+    _js = "panel.js"
     urgent = False
 
     name = traitlets.Unicode().tag(sync=True)
@@ -59,8 +57,6 @@ class Panel(anywidget.AnyWidget):
     view = traitlets.Dict(_VIEW).tag(sync=True)
 
     def __init__(self, run: Run, wake: Callable[[], None], fetch: Callable[[int], Any]):
-        self._esm = frontend.module("panel.js")
-        self._css = frontend.style("panel.css")
         super().__init__(name=run.name)
         self.closed = False
         self.presence = Presence()

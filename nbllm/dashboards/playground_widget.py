@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import traitlets
 
 from nbllm import tasks
-from nbllm.dashboards import frontend
 from nbllm.dashboards.playground_answers import cell_of, moved, scores, scoring_cell, told
 from nbllm.dashboards.worker_thread import Working
 from nbllm.errors import ConfigError, DataError, NbllmError
@@ -33,8 +32,9 @@ class Widget(Working):
     """All that the page shows. `model` and `other` name a run, or what `nbllm.load` takes: "" is the task's newest run,
     and as `other` no second model."""
 
-    _esm = "export default {}"  # each takes the text of playground.js below
-    _css = ""
+    _js = "playground.js"
+    _sheet = "playground.css"
+    _wishes = ("run", "explain", "evaluate")
 
     tasks: traitlets.List[Any] = traitlets.List().tag(sync=True)
     task = traitlets.Unicode().tag(sync=True)
@@ -50,15 +50,12 @@ class Widget(Working):
     cell = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, task: str):
-        self._esm = frontend.module("playground.js")
-        self._css = frontend.style("panel.css") + frontend.style("playground.css")
         self._opened: dict[tuple[str, str], tuple[Any, Model]] = {}
         self._asked: list[tuple[Task, str, Row, Any]] = []  # what the results are of, for influence
         super().__init__(tasks=listed(), task=task)
         self._turn()
         self.observe(self._turn, "task")
         self.observe(self._write_cell, ["texts", "model", "path", "view"])
-        self.on_msg(self._hear)
 
     def _turn(self, _change: Any = None) -> None:
         """Another task: its runs and its first example."""
@@ -96,21 +93,17 @@ class Widget(Working):
             self.cell = cell_of(task, {key: str(text) for key, text in self.texts.items()}, named)
 
     def _hear(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        """The page wishes for an answer, what moved it, scores, the end of that, or a fresh list of runs."""
-        if not isinstance(content, dict):
-            return
-        kind = content.get("kind")
-        if kind == "stop":
-            self._stopped = True
-        elif kind == "runs":
+        """A fresh list of runs needs no thread."""
+        if isinstance(content, dict) and content.get("kind") == "runs":
             self._look_for_runs(tasks.get(self.task))
-        elif kind in ("run", "explain", "evaluate"):
-            self._ask(content)
+        else:
+            super()._hear(_widget, content, _buffers)
 
     def _idle(self) -> None:
         self._say(progress={})
 
     def _grant(self, wish: dict[str, Any]) -> None:
+        """The page wishes for an answer, what moved it, or scores."""
         task = tasks.get(self.task)
         for name in ("model", "other", "path"):
             if isinstance(wish.get(name), str):

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from nbllm.dashboards.feed import Feed, summary
+from nbllm.dashboards.feed import Feed
+from nbllm.dashboards.run_words import summary
 from nbllm.dashboards.watch import Watch
 from nbllm.plots.curves import x_of
 from nbllm.plots.fonts import clip

@@ -7,13 +7,15 @@ stands the same as a table, for those who do not see the one or do not hover. Al
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from html import escape
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from nbllm.dashboards.tables import table
 from nbllm.plots.maps import apart, visible
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOST = 512  # tokens of a strip: some 200 kB of a saved notebook
 _HOVERED = 8  # choices that hover shows
@@ -21,7 +23,7 @@ _BESIDE = 3  # choices in a row of the table
 _BAR = 12  # blocks of a bar that stands for 100 %
 _SHADE = "213,94,0"  # of the palette's HELD_OUT
 _STRONGEST = 0.55  # opacity at which white and black text can be read
-_FACE = "white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.9;font-family:var(--jp-code-font-family,monospace)"
+FACE = "white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.9;font-family:var(--jp-code-font-family,monospace)"
 
 
 def strip(predictions: Any) -> str:
@@ -30,7 +32,7 @@ def strip(predictions: Any) -> str:
     blind = math.log2(max(2, predictions.vocabulary))
     tokens = [_token(predictions, place, blind) for place in range(min(count, MOST))]
     if predictions.given:
-        tokens.insert(0, f'<span style="opacity:.6">{escape(_lines(predictions.given))}</span>')
+        tokens.insert(0, f'<span style="opacity:.6">{escape(in_text(predictions.given))}</span>')
     bits = float(predictions.surprise.mean())
     said = f"{count:,} tokens, {bits:.2f} bits a token, {predictions.bits_per_byte:.3f} bits per byte"
     cut = f"; the first {MOST} are shown, .frame() has all" if count > MOST else ""
@@ -42,7 +44,7 @@ def strip(predictions: Any) -> str:
         rows(predictions), "Probability, rank and surprise of each token, and what was expected", across=True
     )
     return (
-        f'<div class="nbllm-strip"><div style="{_FACE}">{"".join(tokens)}</div>'
+        f'<div class="nbllm-strip"><div style="{FACE}">{"".join(tokens)}</div>'
         f'<div style="opacity:.75;font-size:smaller;margin-top:.4em">{said}{cut}<br>'
         f'<span aria-hidden="true">expected {scale} as surprising as a blind guess ({blind:.1f} bits). </span>'
         "Hover over a token to see what was expected.</div>"
@@ -51,10 +53,14 @@ def strip(predictions: Any) -> str:
 
 
 def _token(predictions: Any, place: int, blind: float) -> str:
-    surprise = float(predictions.surprise[place])
+    token, bits = predictions.tokens[place], float(predictions.surprise[place])
+    told = hover(
+        token, float(predictions.probabilities[place]), int(predictions.ranks[place]), bits,
+        predictions.alternatives_at(place),
+    )  # fmt: skip
     return (
-        f'<bdi title="{escape(_hover(predictions, place), quote=True)}" style="background:{shade(surprise / blind)};'
-        f'border-radius:2px">{escape(_lines(predictions.tokens[place]))}</bdi>'
+        f'<bdi title="{escape(told, quote=True)}" style="background:{shade(bits / blind)};border-radius:2px">'
+        f"{escape(in_text(token))}</bdi>"
     )
 
 
@@ -63,17 +69,15 @@ def shade(share: float) -> str:
     return f"rgba({_SHADE},{_STRONGEST * min(1.0, max(0.0, share)):.2f})"
 
 
-def _lines(token: str) -> str:
+def in_text(token: str) -> str:
     """A token in its text: a space is a space, and a line feed is seen and ends its line."""
     return token.replace("␣", " ").replace("⏎", "⏎\n")
 
 
-def _hover(predictions: Any, place: int) -> str:
+def hover(token: str, probability: float, rank: int, bits: float, choices: Iterable[tuple[str, float]]) -> str:
     """Lines of a tooltip: what the token was, and the likeliest with bars."""
-    probability, rank = float(predictions.probabilities[place]), int(predictions.ranks[place])
-    token = predictions.tokens[place]
-    lines = [f"{apart(visible(token))}  {probability:.2%}, rank {rank:,}, {predictions.surprise[place]:.1f} bits", ""]
-    for choice, share in predictions.alternatives_at(place)[:_HOVERED]:
+    lines = [f"{apart(visible(token))}  {probability:.2%}, rank {rank:,}, {bits:.1f} bits", ""]
+    for choice, share in list(choices)[:_HOVERED]:
         bar = "█" * max(1, round(share * _BAR)) if share >= 0.5 / _BAR else "▏"
         lines.append(f"{share:6.1%}  {bar}  {apart(visible(choice))}{' ←' if choice == token else ''}")
     return "\n".join(lines)
@@ -81,6 +85,8 @@ def _hover(predictions: Any, place: int) -> str:
 
 def rows(predictions: Any, most: int = MOST) -> pd.DataFrame:
     """A row a token, in words: its probability, rank and bits, and what was expected."""
+    import pandas as pd
+
     places = range(min(len(predictions.tokens), most))
     expected = [
         ", ".join(f"{apart(visible(t))} {p:.0%}" for t, p in predictions.alternatives_at(i)[:_BESIDE]) for i in places

@@ -8,21 +8,14 @@ The same notebook runs as an application: voila studio.ipynb
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
-from nbllm.dashboards.live import cell_id, enable_colab
-from nbllm.dashboards.tiers import Tier, tier
+from nbllm.dashboards.shown import Shown, saved
 from nbllm.store.folder import find_run
 
-if TYPE_CHECKING:
-    from nbllm.dashboards.studio_widget import Studio as Widgets
-
-# Hidden where the live one stands (studio.css), with JupyterLab's own error of a widget without its kernel.
-_SAVED = (
-    '<div class="nbllm-studio-saved"><style>.jp-OutputArea:has(.nbllm-studio-saved) '
-    ".jp-OutputArea-output.jupyter-widgets:not(:has(*)){display:none}</style>"
+_GONE = (
     '<p style="margin:4px 0;opacity:.75">The studio lives as long as its kernel. Run the cell again to open it: runs, '
-    "samples and reports are all kept in their folders.</p></div>"
+    "samples and reports are all kept in their folders.</p>"
 )
 INSTEAD = (
     "The studio needs a page with widgets. What its tabs do, cells do too: %llm_train, %llm_attach, %llm_generate, "
@@ -30,14 +23,14 @@ INSTEAD = (
 )
 
 
-class Studio:
+class Studio(Shown):
     """What `studio` gives: shown by the last line of a cell, or by `show`."""
 
-    # What each cell shows, so that running a cell again lets go of its last studio.
-    _of_cell: ClassVar[dict[str, Widgets]] = {}
+    _kind = "studio"
+    _only_live = True
 
     def __init__(self, run: str | None):
-        tier()  # a wrong $NBLLM_DISPLAY is said before anything is shown
+        super().__init__()
         self.run = run
 
     def __repr__(self) -> str:
@@ -46,35 +39,13 @@ class Studio:
     def __str__(self) -> str:
         return INSTEAD
 
-    def _ipython_display_(self) -> None:
-        self.show()
-
     def widget(self) -> Any:
-        """The widget by itself, to be put into a layout of your own."""
-        return self._widgets().box
-
-    def show(self, as_tier: Tier | None = None) -> None:
-        """Display it under the cell that runs now; where no page with widgets is known, one line says what to type."""
-        from IPython.display import display
-
-        if (as_tier or tier()) != "widget":
-            print(INSTEAD)
-            return
-        enable_colab()
-        made = self._widgets()
-        cell = cell_id()
-        if cell is not None:
-            if (before := self._of_cell.get(cell)) is not None:
-                before.close()
-            self._of_cell[cell] = made
-        view = {"model_id": made.box.model_id, "version_major": 2, "version_minor": 0}
-        display({"application/vnd.jupyter.widget-view+json": view, "text/plain": repr(self)}, raw=True)
-        display({"text/html": _SAVED, "text/plain": ""}, raw=True)
-
-    def _widgets(self) -> Widgets:
         from nbllm.dashboards.studio_widget import Studio as Widgets
 
-        return Widgets(self.run)
+        return Widgets(self.run).box
+
+    def _page(self) -> str:
+        return saved("studio", _GONE)
 
 
 def studio(run: Any = None) -> Studio:

@@ -9,21 +9,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import traitlets
 
-from nbllm.dashboards import frontend
-from nbllm.errors import NbllmError
+from nbllm.dashboards.front import Front
+from nbllm.dashboards.worker_thread import fault_of
 
 Act = Callable[[str, Mapping[str, Any]], str]
 
 
-class Ask(anywidget.AnyWidget):
+class Ask(Front):
     """`fields` are {name, label, kind, choices, help}, of kind text, long, number, choice or many; `actions` a key and
     a label each. `act(key, values)` is called in the kernel and gives back a line to be said."""
 
-    _esm = "export default {}"  # each takes the text of studio-ask.js below
-    _css = ""
+    _js = "studio-ask.js"
+    _sheet = "studio.css"
 
     label = traitlets.Unicode().tag(sync=True)
     fields: traitlets.List[Any] = traitlets.List().tag(sync=True)
@@ -35,8 +34,6 @@ class Ask(anywidget.AnyWidget):
     file = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, label: str, fields: list[dict[str, Any]], actions: list[tuple[str, str]], act: Act):
-        self._esm = frontend.module("studio-ask.js")
-        self._css = frontend.style("panel.css") + frontend.style("studio.css")
         self._act = act
         self._path: Path | None = None
         values = {field["name"]: field.pop("value", "") for field in fields}
@@ -52,10 +49,8 @@ class Ask(anywidget.AnyWidget):
         self.busy, self.fault, self.said = True, "", ""
         try:
             self.said = self._act(key, self.values)
-        except NbllmError as error:
-            self.fault = str(error)
         except Exception as error:  # a model of any origin may fail in any way, and the page must hear of it
-            self.fault = f"{type(error).__name__}: {str(error)[:300]}"
+            self.fault = fault_of(error)
         finally:
             self.busy = False
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbllm.config import goal_of
+from nbllm.dashboards.shown import close
 from nbllm.dashboards.studio_ask import Ask
 from nbllm.errors import RunError
 
@@ -183,13 +184,6 @@ def put(box: Any, widgets: list[Any]) -> None:
     box.children = tuple(widgets)
     for widget in before:
         close(widget)
-
-
-def close(widget: Any) -> None:
-    """Let go of a widget and of what it holds."""
-    for child in getattr(widget, "children", ()):
-        close(child)
-    widget.close()
 
 
 def shown(thing: Any) -> Any:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import ipywidgets
 import traitlets
 
-from nbllm.dashboards import frontend, studio_panels
+from nbllm.dashboards import studio_panels
+from nbllm.dashboards.front import Front
+from nbllm.dashboards.shown import close
 from nbllm.errors import NbllmError, RunError
 from nbllm.store.folder import list_runs
 
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
     from nbllm.handles.run import Run
 
 
-class Bar(anywidget.AnyWidget):
+class Bar(Front):
     """The tabs, and the choice of a run. `busy` says what is being opened, `fault` what did not go."""
 
-    _esm = "export default {}"  # it takes the text of studio.js below
-    _css = ""
+    _js = "studio.js"
+    _sheet = "studio.css"
 
     tabs: traitlets.List[Any] = traitlets.List().tag(sync=True)
     tab = traitlets.Unicode("configure").tag(sync=True)
@@ -29,11 +30,6 @@ class Bar(anywidget.AnyWidget):
     run = traitlets.Unicode().tag(sync=True)
     busy = traitlets.Unicode().tag(sync=True)
     fault = traitlets.Unicode().tag(sync=True)
-
-    def __init__(self, **traits: Any):
-        self._esm = frontend.module("studio.js")
-        self._css = frontend.style("panel.css") + frontend.style("studio.css")
-        super().__init__(**traits)
 
 
 class Studio:
@@ -88,7 +84,7 @@ class Studio:
 
     def close(self) -> None:
         """Take all of it out of the page; runs go on."""
-        studio_panels.close(self.box)
+        close(self.box)
 
     def _hear(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if isinstance(content, dict) and content.get("kind") == "runs":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nbllm.dashboards.strip import in_text
 from nbllm.dashboards.tables import lines, table
 from nbllm.dashboards.tiers import tier
 from nbllm.handles.readable import number, plain, readable
@@ -125,7 +126,7 @@ def _strip(influence: Any, answer: str) -> str:
     for token, share in zip(influence.inputs, shares, strict=True):
         shade = f"rgba({_FOR if share > 0 else _AGAINST},{_STRONGEST * abs(share) / most:.2f})"
         hover = escape(f"{visible(token)}  {share:+.1%}", quote=True)
-        shown = escape(token.replace("␣", " ").replace("⏎", "⏎\n"))
+        shown = escape(in_text(token))
         spans.append(f'<bdi title="{hover}" style="background:{shade};border-radius:2px">{shown}</bdi>')
     between = " " if not any("␣" in token for token in influence.inputs) and spaced(influence.inputs) else ""
     return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from nbllm.dashboards.strip import FACE, in_text
 from nbllm.dashboards.tables import table
 from nbllm.handles.readable import plain
 from nbllm.plots.maps import apart, visible
@@ -17,10 +18,6 @@ _ROWS = 300  # of the table of tokens
 _BORDER = "│"
 # Translucent, so that light and dark pages stay readable; neighbours differ for every kind of colour vision.
 _SHADES = ("0,114,178,.28", "230,159,0,.30", "0,158,115,.26", "204,121,167,.30")
-_FACE = (
-    "white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.9;font-family:var(--jp-code-font-family,monospace);"
-    "margin:2px 0 12px"
-)
 
 
 def page(cuts: Any) -> str:
@@ -68,13 +65,12 @@ def _strip(cut: Any) -> str:
         told = f"{apart(visible(label))}  id {token_id:,}, {size} {'byte' if size == 1 else 'bytes'}"
         if span and span != label:
             told += f", of {apart(visible(span))}"
-        shown = label.replace("␣", " ").replace("⏎", "⏎\n")
         spans.append(
             f'<bdi title="{escape(told, quote=True)}" style="background:rgba({_SHADES[place % len(_SHADES)]});'
-            f'border-radius:2px">{escape(shown)}</bdi>'
+            f'border-radius:2px">{escape(in_text(label))}</bdi>'
         )
     more = f" … and {len(cut.tokens) - MOST:,} more" if len(cut.tokens) > MOST else ""
     return (
         f'<div><b>{escape(cut.name)}</b> <span style="opacity:.75;font-size:smaller">{len(cut.ids):,} tokens, '
-        f'{escape(cut.about)}</span></div><div style="{_FACE}">{"".join(spans)}{more}</div>'
+        f'{escape(cut.about)}</span></div><div style="{FACE};margin:2px 0 12px">{"".join(spans)}{more}</div>'
     )

@@ -4,20 +4,22 @@ stays free. One wish is done at a time, and a new one takes the place of what is
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, ClassVar
 
-import anywidget
 import traitlets
 
+from nbllm.dashboards.front import Front
 from nbllm.errors import NbllmError
 from nbllm.plots.maps import visible_text
 
 _SAID = 300  # characters of what a library says against a model
 
 
-class Working(anywidget.AnyWidget):
-    """A subclass hears the page (`self.on_msg`), calls `_ask` with what is wished for, and does it in `_grant`, which
-    looks at `_stopped` as often as it can. `busy` tells the page what is going on, `fault` what went wrong."""
+class Working(Front):
+    """A subclass says what the page may wish for (`_wishes`, kinds of messages) and does it in `_grant`, which looks at
+    `_stopped` as often as it can. `busy` tells the page what is going on, `fault` what went wrong."""
+
+    _wishes: ClassVar[tuple[str, ...]]
 
     busy = traitlets.Unicode().tag(sync=True)
     fault = traitlets.Unicode().tag(sync=True)
@@ -28,6 +30,7 @@ class Working(anywidget.AnyWidget):
         self._worker: threading.Thread | None = None
         self._stopped = self._gone = False
         super().__init__(**traits)
+        self.on_msg(self._hear)
 
     def close(self) -> None:
         """Take the widget out of the page; what is being done ends."""
@@ -40,6 +43,14 @@ class Working(anywidget.AnyWidget):
         """Whether nothing is being done any more, after at most that many seconds."""
         with self._guard:
             return self._guard.wait_for(lambda: self._worker is None, timeout)
+
+    def _hear(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        """The page wishes for something, or for the end of what is being done."""
+        kind = content.get("kind") if isinstance(content, dict) else None
+        if kind == "stop":
+            self._stopped = True
+        elif kind in self._wishes:
+            self._ask(content)
 
     def _ask(self, wish: dict[str, Any]) -> None:
         """Have it done in the thread; what is being done makes room."""
@@ -68,10 +79,8 @@ class Working(anywidget.AnyWidget):
             try:
                 self._say(fault="")
                 self._grant(wish)
-            except NbllmError as error:
-                self._say(fault=visible_text(str(error)))
             except Exception as error:  # a model of any origin may fail in any way, and the page must hear of it
-                self._say(fault=visible_text(f"{type(error).__name__}: {str(error)[:_SAID]}"))
+                self._say(fault=fault_of(error))
             finally:
                 self._say(busy="")
                 self._idle()
@@ -81,3 +90,9 @@ class Working(anywidget.AnyWidget):
         if not self._gone:
             for name, value in traits.items():
                 setattr(self, name, value)
+
+
+def fault_of(error: Exception) -> str:
+    """What the page says of an error: an NbllmError's own line, else its kind and the start of its words."""
+    words = str(error) if isinstance(error, NbllmError) else f"{type(error).__name__}: {str(error)[:_SAID]}"
+    return visible_text(words)

@@ -10,7 +10,7 @@ import types
 
 import pytest
 
-from nbllm.dashboards.live import enable_colab
+from nbllm.dashboards.shown import enable_colab
 from nbllm.dashboards.tiers import has_page
 
 

@@ -17,7 +17,8 @@ from nbllm.dashboards.explorer_still import page, strongest, text
 from nbllm.dashboards.explorer_widget import EAGER, Widget
 from nbllm.errors import ConfigError, ModelError
 from nbllm.inspection.maps import AttentionMaps
-from tests.dashboards.test_looking import HOSTILE, Tags
+from tests.dashboards.test_looking import HOSTILE
+from tests.markup import Markup
 from tests.plots.test_attention_views import maps
 
 LINE = "The function returns the value."
@@ -212,9 +213,9 @@ def test_a_damaged_probe_is_an_error_of_one_line(trained: nbllm.Run, tmp_path: P
 
 def test_a_saved_notebook_keeps_a_small_page_and_every_token_as_text() -> None:
     explorer = explore(maps(HOSTILE), title="<script>x</script>")
-    saved = Tags(page(explorer))
-    assert not saved.found & {"script", "b", "i"}
-    assert "onerror" not in saved.names
+    saved = Markup(page(explorer))
+    assert not saved.tags & {"script", "b", "i"}
+    assert "onerror" not in saved.attributes
     assert "<script>x</script>" in saved.text
     assert "שלום" in saved.text
     assert "天气" in saved.text

@@ -4,40 +4,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from nbllm.dashboards.looking import show, strongest, text
 from nbllm.dashboards.strip import MOST, rows
+from tests.markup import Markup
 from tests.plots.test_looking import moved, predicted
 
 HOSTILE = ["<img src=x onerror=alert(1)>", "\"'><script>", "שלום", "天气", "⏎", "␣"]
 
 
-class Tags(HTMLParser):
-    """What elements and attributes a page has, and its text."""
-
-    def __init__(self, page: str):
-        super().__init__()
-        self.found: set[str] = set()
-        self.names: set[str] = set()
-        self.text = ""
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.add(tag)
-        self.names |= {name for name, _ in attrs}
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 def test_every_token_stands_in_the_strip_and_nothing_of_it_is_markup() -> None:
-    page = Tags(replace(predicted(HOSTILE, choices=HOSTILE[:3]), given="<i>")._repr_html_())
-    assert not page.found & {"img", "script", "i", "b"}
-    assert page.names <= {"class", "style", "title", "scope", "aria-hidden"}
+    page = Markup(replace(predicted(HOSTILE, choices=HOSTILE[:3]), given="<i>")._repr_html_())
+    assert not page.tags & {"img", "script", "i", "b"}
+    assert page.attributes <= {"class", "style", "title", "scope", "aria-hidden"}
     for token in (*HOSTILE[:4], "⏎\n", "<i>"):
         assert token in page.text
 

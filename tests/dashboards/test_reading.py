@@ -48,7 +48,7 @@ def test_everything_of_a_run(tmp_path: Path) -> None:
     assert (status["state"], status["step"], status["steps"]) == ("training", 250, 2000)
     assert status["left"] == pytest.approx(1750 * 0.05, abs=1)
     assert status["checkpoint"] == 200
-    assert status["lr"] == 3e-3
+    assert status["lr"] == 5e-3
     assert values["summary"] == "transformer 4×128, 0.80M parameters, cpu"
     assert [s["step"] for s in values["samples"]] == [200, 100]
     assert values["probe"]["tokens"] == CHINESE
