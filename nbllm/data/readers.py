@@ -18,6 +18,8 @@ from nbllm.errors import DataError, did_you_mean, require
 PIECE = 1 << 20  # characters of a piece of a long document
 MAX_WHOLE = 256 << 20  # characters of a file that can only be read whole (.html, .ipynb, .json)
 MAX_LINE = 64 << 20  # characters of one JSONL or CSV record
+HEAD = 50  # lines of a table that its delimiter is found by
+ONE_COLUMN = "\x1f"  # the delimiter of a table that has none
 STREAM_LOOK = 8 << 20  # bytes of a streamed file that its encoding is found by
 
 
@@ -65,7 +67,7 @@ def text_column(wanted: str | None, columns: Iterable[str], textual: Iterable[st
     if len(textual) == 1:
         return textual[0]
     raise DataError(
-        f"{name} has {len(textual) or 'no'} columns of text: {listed}.",
+        f"{name} has {len(textual) or 'no'} columns of text: {', '.join(textual[:24]) or listed}.",
         f"Say which, as in text_column: {(textual or columns or ['NAME'])[0]}.",
     )
 
@@ -209,23 +211,34 @@ def read_json(member: Member, data: DataConfig) -> Iterator[Record]:
 def csv_rows(member: Member, data: DataConfig) -> Iterator[list[str]]:
     csv.field_size_limit(MAX_LINE)
     lines = text_lines(member, data)
-    head = list(islice(lines, 20))
-    if member.name.lower().rpartition(".gz")[0].endswith(".tsv") or member.name.lower().endswith(".tsv"):
-        dialect: Any = csv.excel_tab
-    else:
-        try:
-            dialect = csv.Sniffer().sniff("".join(head)[:65536], delimiters=",;\t|")
-        except csv.Error:
-            dialect = csv.excel
+    head = list(islice(lines, HEAD))
+    tabbed = member.name.lower().removesuffix(".gz").endswith(".tsv")
 
     def again() -> Iterator[str]:
         yield from head
         yield from lines
 
     try:
-        yield from csv.reader(again(), delimiter=dialect.delimiter)
+        yield from csv.reader(again(), delimiter="\t" if tabbed else _delimiter(head))
     except csv.Error as error:
         raise DataError(f"{member.name} is not a readable table: {error}.", "Use format: text.") from None
+
+
+def _delimiter(head: list[str]) -> str:
+    """What parts the cells of a table by its first lines: of those that stand in its header, the one by which most of
+    the rows have as many cells as it; where none stands there, a sign that stands nowhere, for a table of one column.
+
+    `csv.Sniffer` goes by counts of signs, and is led astray by quoted cells with line ends or such signs in them.
+    """
+    best, most = ONE_COLUMN, (0.0, 1)
+    for sign in ",;\t|":
+        rows = [row for row in csv.reader(head, delimiter=sign) if row]
+        rows = rows[: -1 if len(head) == HEAD else None]  # the last may go on in the lines that follow
+        width = len(rows[0]) if rows else 0
+        share = sum(len(row) == width for row in rows[1:]) / max(1, len(rows) - 1)
+        if width > 1 and (share, width) > most:
+            best, most = sign, (share, width)
+    return best
 
 
 def read_csv(member: Member, data: DataConfig) -> Iterator[Record]:

@@ -106,6 +106,29 @@ def test_jsonl_and_json(base: Path) -> None:
     assert (info.format, info.columns, info.text_column) == ("jsonl", ("text", "label"), "text")
 
 
+@pytest.mark.parametrize(
+    ("table", "texts"),
+    [
+        (
+            "stars;text\n" + '4;"one; ""two""\nand, three"\n' * 40,
+            ['one; "two"\nand, three'] * 40,
+        ),  # quoted signs and ends
+        ("text\n" + "Well; it is, I say, good\n" * 3, ["Well; it is, I say, good"] * 3),  # one column, no quotes
+        ('text\n"a, b"\n', ["a, b"]),
+        ("id,text\n1,no comma\n2,one, two\n3,none\n", ["no comma", "one", "none"]),  # a row with a cell too many
+    ],
+)
+def test_csv_finds_its_delimiter_behind_quotes_and_other_signs(base: Path, table: str, texts: list[str]) -> None:
+    (base / "a.csv").write_text(table, encoding="utf-8")
+    assert documents("a.csv", base) == texts
+
+
+def test_a_table_of_several_texts_names_those_alone(base: Path) -> None:
+    pandas.DataFrame({"id": [1], "title": ["a"], "body": ["b"]}).to_json(base / "a.jsonl", orient="records", lines=True)
+    with pytest.raises(DataError, match=r"2 columns of text: title, body[.] Say which, as in text_column: title[.]"):
+        documents("a.jsonl", base)
+
+
 @pytest.mark.parametrize(("name", "delimiter"), [("a.csv", ","), ("a.csv", ";"), ("a.tsv", "\t"), ("a.csv", "|")])
 def test_csv_finds_its_delimiter(base: Path, name: str, delimiter: str) -> None:
     pandas.DataFrame(ROWS).to_csv(base / name, sep=delimiter, index=False)
