@@ -177,6 +177,11 @@ def of_probes(run: Run) -> Source:
     folder = RunFolder(run.folder).probes
     about = read_json(folder / "probe.json", {})
     steps = sorted(int(path.stem[5:]) for path in folder.glob("step-*.npz") if path.stem[5:].isdigit())
+    if isinstance(about, dict) and about.get("kind") == "gates":
+        raise ModelError(
+            f"Run '{run.name}' has no attention: it kept gates and states while it trained.",
+            f"Ask for them: nbllm.load('{run.name}').gates(\"your text\"); its dashboard shows them step by step.",
+        )
     if not steps or not isinstance(about, dict) or about.get("kind") != "attention":
         raise ModelError(
             f"Run '{run.name}' kept no attention maps while it trained.",

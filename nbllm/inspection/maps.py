@@ -78,6 +78,18 @@ class AttentionMaps:
         """One head as lines from the tokens that look to those that they look at (Plotly)."""
         return VIEWS.get("attention_lines")(self, layer, head)
 
+    def measures(self) -> Any:
+        """What `heads` measured, as bars: entropy, mean distance and the share on the first token, a row a head, sorted
+        by kind (Plotly)."""
+        return VIEWS.get("attention_measures")(self)
+
+    def beside(
+        self, other: AttentionMaps, layer: int = -1, head: int = 0, names: Sequence[str] = ("left", "right")
+    ) -> Any:
+        """One head of these maps and of others (another step, another run, another text) side by side, and their
+        difference where the tokens are the same (Plotly). `names` stand over them."""
+        return VIEWS.get("attention_beside")(self, other, layer, head, names)
+
     def explore(self, beside: AttentionMaps | None = None) -> Any:
         """The explorer, to be displayed: all heads, heatmap, lines, strongest pairs, kinds; `beside` other maps."""
         return VIEWS.get("explorer")(self, beside)

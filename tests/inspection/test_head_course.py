@@ -57,11 +57,33 @@ def test_scores_over_the_steps(tmp_path: Path) -> None:
         course.figure("inducton")
 
 
+def test_a_head_with_a_slider_over_the_steps(tmp_path: Path) -> None:
+    maps = kept_maps(kept(tmp_path, steps=50))
+    figure = maps.figure(1, 1)
+    names = [frame.name for frame in figure.frames]
+    assert len(names) == 40
+    assert (names[0], names[-1]) == ("0", "490")
+    slider = figure.layout.sliders[0]
+    assert [step.args[0][0] for step in slider.steps] == names
+    assert slider.active == 39
+    np.testing.assert_array_equal(figure.frames[1].data[0].z, maps[int(names[1])].weights[1, 1].astype(np.float32))
+    np.testing.assert_array_equal(figure.data[0].z, maps[490].weights[1, 1].astype(np.float32))
+    with pytest.raises(ModelError, match="no layer 2"):
+        maps.figure(2)
+
+
+def test_a_run_of_gates_says_where_they_are(tmp_path: Path) -> None:
+    folder = kept(tmp_path)
+    (folder / "probes" / "probe.json").write_text(json.dumps({"kind": "gates", "tokens": TOKENS}))
+    with pytest.raises(ModelError, match=r"has no attention, but gates.*gates\(TEXT\)"):
+        kept_maps(folder)
+
+
 def test_what_is_damaged_is_left_out_and_what_is_not_there_is_said(tmp_path: Path) -> None:
     folder = kept(tmp_path)
     (folder / "probes" / "step-10.npz").write_bytes(b"PK damaged")
     assert list(kept_maps(folder)) == [0, 20]
-    (folder / "probes" / "probe.json").write_text('{"kind": "gates"}')
+    (folder / "probes" / "probe.json").write_text('{"kind": "nothing"}')
     with pytest.raises(ModelError, match="kept no attention"):
         kept_maps(folder)
     with pytest.raises(ModelError, match="kept no attention"):

@@ -110,3 +110,43 @@ def test_a_heatmap_of_a_thousand_tokens_names_rows_and_columns_once() -> None:
     assert len(figure.to_json()) < 4_000_000
     rolled = found.rollout()
     assert rolled.figure().layout.title.text == "rollout, up to layer 0"
+
+
+def test_measures_stand_by_kind_and_say_what_was_measured() -> None:
+    weights = np.zeros((2, 2, 5, 5), dtype=np.float32)
+    weights[0, 0] = np.eye(5)[[0, 0, 1, 2, 3]]  # the token before
+    weights[0, 1, :, 0] = 1  # the first token
+    weights[1, 0] = np.tril(np.ones((5, 5))) / np.arange(1, 6)[:, None]
+    weights[1, 1] = np.eye(5)
+    found = AttentionMaps(weights, list("abcde"))
+    table, figure = found.heads(), found.measures()
+    assert [note.text.split("<br>")[0] for note in figure.layout.annotations] == [
+        "share that", "entropy, bits", "mean distance,", "share on the",
+    ]  # fmt: skip
+    assert list(figure.layout.yaxis.ticktext) == [
+        f"layer {row.layer}, head {row['head']}" for _, row in table.iterrows()
+    ]
+    for axis, name in (("x", "score"), ("x2", "entropy"), ("x3", "distance"), ("x4", "first")):
+        bars = [trace for trace in figure.data if trace.xaxis == axis]
+        shown = {row: value for trace in bars for row, value in zip(trace.y, trace.x, strict=True)}
+        np.testing.assert_allclose([shown[row] for row in range(4)], table[name])
+    assert {trace.name for trace in figure.data} == set(table.kind)
+    assert "entropy 0.000" in figure.data[0].customdata[0]
+
+
+def test_two_maps_stand_side_by_side_with_their_difference() -> None:
+    one, other = maps(list("abcd")), maps(list("abcd"))
+    other.weights[1, 2] = np.eye(4)
+    figure = one.beside(other, 1, 2, ("step 10", "<img src=x>"))
+    assert [note.text for note in figure.layout.annotations] == [
+        "step 10", "&lt;img src=x&gt;", "&lt;img src=x&gt; less step 10",
+    ]  # fmt: skip
+    left, right, less = (np.asarray(trace.z) for trace in figure.data)
+    np.testing.assert_array_equal(left, one.weights[1, 2])
+    np.testing.assert_array_equal(less, right - left)
+    assert figure.layout.coloraxis2.cmax == np.abs(less).max()
+    longer = one.beside(maps(list("abcde"), 2, 3))
+    assert len(longer.data) == 2
+    assert list(longer.layout.xaxis2.ticktext) == list("abcde")
+    with pytest.raises(ModelError, match="two names"):
+        one.beside(other, names=("one",))
