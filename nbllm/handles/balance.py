@@ -29,7 +29,7 @@ Groups = Any
 def balance(
     data: Any = "python-docs", *, groups: Groups = None, model: Model | None = None, **overrides: Any
 ) -> Finding:
-    """What a source holds before anything is trained on it: the shares of labels, of scripts, and of documents that
+    """What a source holds before anything is trained on it: the shares of labels, of languages, and of documents that
     speak of groups, by their words (women and men where `groups` says nothing else).
 
     `data` is what `train` takes; `overrides` are keys of the data section, as text_column="review". A table is read

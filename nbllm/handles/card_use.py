@@ -33,7 +33,8 @@ _NOT_FOR = (
 )
 _MEASURES = {
     "balance": "run.balance()", "bias": "model.bias()", "memorization": "model.memorization()",
-    "membership": "model.membership()", "toxicity": "model.toxicity(words)", "robustness": "model.robustness()",
+    "membership": "model.membership()", "exposure": "model.exposure()", "personal-data": "run.scan()",
+    "toxicity": "model.toxicity(words)", "robustness": "model.robustness()",
 }  # fmt: skip
 _ROWS = 12  # of a finding's table
 
@@ -54,8 +55,12 @@ def intended(model: Model) -> str:
 def found(model: Model, findings: Sequence[Finding], folder: Path) -> str:
     """Each finding with its paragraph, picture, table and limits; and what was not looked into."""
     parts = [_section(finding, model.step, folder) for finding in findings]
-    kinds = {finding.kind.partition("-")[0] for finding in findings}
-    left = [f"{kind} (`{call}`)" for kind, call in _MEASURES.items() if kind not in kinds and _fits(kind, model)]
+    kinds = {kind for finding in findings for kind in (finding.kind, finding.kind.partition("-")[0])}
+    left = [
+        f"{kind.replace('-', ' ')} (`{call}`)"
+        for kind, call in _MEASURES.items()
+        if kind not in kinds and _fits(kind, model)
+    ]
     if left:
         parts.append(f"Not looked into: {', '.join(left)}.")
     return "\n\n".join(parts)
@@ -64,6 +69,8 @@ def found(model: Model, findings: Sequence[Finding], folder: Path) -> str:
 def _fits(kind: str, model: Model) -> bool:
     """Whether such a model can be asked this."""
     head = goal_of(model.config.objective).head
+    if kind == "exposure" and not model.config.data.canaries:
+        return False
     needs = {"robustness": ("labels",), "toxicity": ("next", "target", "latent"), "memorization": ("next",)}
     return head in needs.get(kind, (head,)) and not (kind == "bias" and head in ("target", "latent"))
 

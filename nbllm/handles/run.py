@@ -12,7 +12,7 @@ from nbllm.errors import NbllmError, RunError
 from nbllm.handles.model import Model
 from nbllm.registry import VIEWS
 from nbllm.runners import pieces, process
-from nbllm.runners.inline import progress_line, run_inline
+from nbllm.runners.inline import check, progress_line, run_inline
 from nbllm.store import archive, control
 from nbllm.store.events import EventReader, read_events
 from nbllm.store.files import read_json, write_json
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from nbllm.inspection.finding import Finding
     from nbllm.inspection.head_course import HeadCourse
-    from nbllm.inspection.maps import AttentionMaps
+    from nbllm.inspection.kept import KeptMaps
 
 _POLL = 0.05
 _CHECKPOINT_SECONDS = 60.0
@@ -204,9 +204,9 @@ class Run:
         return scan_of(self, kinds)
 
     def balance(self, groups: Any = None, *, bits: bool = False) -> Finding:
-        """What the text that it learned from holds: shares of labels, of scripts, and of texts that speak of groups, by
-        their words. `groups` are names with words, as of `nbllm.balance`; with `bits` its model tells the bits per byte
-        of labels and scripts. It is kept in the folder."""
+        """What the text that it learned from holds: shares of labels, of languages, and of texts that speak of groups,
+        by their words. `groups` are names with words, as of `nbllm.balance`; with `bits` its model tells the bits per
+        byte of labels and languages. It is kept in the folder."""
         from nbllm.handles.balance import balance_of
 
         return balance_of(self, groups, bits=bits)
@@ -215,8 +215,9 @@ class Run:
         """The live dashboard, to be displayed."""
         return VIEWS.get("dashboard")(self)
 
-    def attention(self) -> dict[int, AttentionMaps]:
-        """Step to the attention maps of the probe text that were kept while training (`probe.text`, `probe.every`)."""
+    def attention(self) -> KeptMaps:
+        """Step to the attention maps of the probe text that were kept while training (`probe.text`, `probe.every`), a
+        dict with `.figure(layer, head)`: a head with a slider over the steps."""
         from nbllm.inspection.kept import kept_maps
 
         return kept_maps(self.folder)
@@ -380,6 +381,7 @@ def start(folder: RunFolder, config: RunConfig, runner: str, after: Sequence[Run
     """Give the run to its runner; the inline one returns when it has ended, a process waits for the runs `after`."""
     pieces.keep_text(folder, config)
     if runner == "inline":
+        check(config)
         run_inline(folder)
     else:
         process.start(folder, pieces.pack(config), after)

@@ -1,6 +1,6 @@
-"""Balance: who and what a corpus speaks of, and how much of it: labels, groups of people by their words, scripts.
+"""Balance: who and what a corpus speaks of, and how much of it: labels, groups of people by their words, languages.
 
-With a model it also tells the bits per byte by label and by script, since a model knows best what it saw most of. Why
+With a model it also tells the bits per byte by label and by language, since a model knows best what it saw most of. Why
 to ask what a corpus holds: Gebru et al. 2021, Datasheets for Datasets, https://arxiv.org/abs/1803.09010; group words
 beside labels: Zhao et al. 2017, Men Also Like Shopping, https://arxiv.org/abs/1707.09457.
 """
@@ -9,35 +9,23 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from nbllm.errors import DataError, ModelError
 from nbllm.inspection.bias_pairs import words_by_group
 from nbllm.inspection.finding import Diagram, Finding, Series
 from nbllm.inspection.group_words import GROUP_WORDS, HIDING
+from nbllm.inspection.languages import language_of, script_of_letter
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MOST = 50_000_000  # characters that are read
 MOST_LABELS = 40
-JUDGED = 20_000  # characters of a document that its script is told by
-SCORED = 40  # documents of a label or script that a model is asked about, at most
+SCORED = 40  # documents of a label or language that a model is asked about, at most
 SCORED_LENGTH = 2_000  # characters of each
-NO_LETTERS = "no letters"
-_SCRIPTS = {
-    "CJK": "Chinese", "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "HANGUL": "Korean", "LATIN": "Latin",
-    "FULLWIDTH": "Latin", "HALFWIDTH": "Japanese", "IDEOGRAPHIC": "Chinese",
-    "CYRILLIC": "Cyrillic", "ARABIC": "Arabic", "GREEK": "Greek", "HEBREW": "Hebrew", "DEVANAGARI": "Devanagari",
-    "THAI": "Thai", "BENGALI": "Bengali", "TAMIL": "Tamil", "TELUGU": "Telugu", "GEORGIAN": "Georgian",
-    "ARMENIAN": "Armenian",
-}  # fmt: skip
-_NO_SCRIPT = ("", "MODIFIER", "MATHEMATICAL", "MICRO", "FEMININE", "MASCULINE", "DOUBLE-STRUCK", "SCRIPT")
-_KANA = 0.05  # share of the letters from which Chinese characters are Japanese
 
 
 def balance(
@@ -56,10 +44,10 @@ def balance(
              where None
     unit     what a row is called: documents, rows, paragraphs
     several  whether a label is several, parted by |
-    bits     (text) -> bits per byte by a model; asked about at most 40 documents a label and script
+    bits     (text) -> bits per byte by a model; asked about at most 40 documents a label and language
 
     Facts: documents, characters, complete, labels, largest_label and its share, ratio (largest by smallest label),
-    main_script and its share, GROUP_documents. Raises DataError where there is no text.
+    main_language and its share, GROUP_documents. Raises DataError where there is no text.
     """
     counts = _Counts(GROUP_WORDS if groups is None else _checked(groups), several)
     complete = True
@@ -90,13 +78,13 @@ def balance(
 
 
 class _Counts:
-    """Documents by label, script and group, and a few of each to be scored."""
+    """Documents by label, language and group, and a few of each to be scored."""
 
     def __init__(self, groups: Mapping[str, Sequence[str]], several: bool):
         self.words = {name: _pattern(words) for name, words in groups.items()}
         self.several = several
         self.documents = self.characters = 0
-        self.labels, self.scripts = Counter[str](), Counter[str]()
+        self.labels, self.languages = Counter[str](), Counter[str]()
         self.groups, self.mentions = Counter[str](), Counter[str]()
         self.together = Counter[tuple[str, str]]()
         self.kept: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
@@ -108,11 +96,11 @@ class _Counts:
             return
         self.documents += 1
         self.characters += len(text)
-        script = script_of(text)
-        self.scripts[script] += 1
+        language = language_of(text)
+        self.languages[language] += 1
         labels = (row["label"].split("|") if self.several else [row["label"]]) if "label" in row else []
         self.labels.update(labels)
-        for place in (("script", script), *(("label", label) for label in labels)):
+        for place in (("language", language), *(("label", label) for label in labels)):
             if len(self.kept[place]) < SCORED:
                 self.kept[place].append(text[:SCORED_LENGTH])
         plain = HIDING.sub(" ", text)
@@ -123,11 +111,11 @@ class _Counts:
                 self.together.update((label, name) for label in labels)
 
     def table(self, bits: Callable[[str], float] | None) -> pd.DataFrame:
-        """A row a label, script and group: what it is, documents, their share, mentions of a group, bits per byte."""
+        """A row a label, language and group: what it is, documents, their share, mentions of a group, bits per byte."""
         import pandas as pd
 
         rows = []
-        for kind, found in (("label", self.labels), ("script", self.scripts), ("group", self.groups)):
+        for kind, found in (("label", self.labels), ("language", self.languages), ("group", self.groups)):
             names = self.words if kind == "group" else [name for name, _ in found.most_common()]
             for name in names:
                 row = {"kind": kind, "name": name, "documents": found[name], "share": found[name] / self.documents}
@@ -140,10 +128,10 @@ class _Counts:
 
     def facts(self) -> dict[str, Any]:
         """The key figures."""
-        script, most = self.scripts.most_common(1)[0]
+        language, most = self.languages.most_common(1)[0]
         found: dict[str, Any] = {
             "documents": self.documents, "characters": self.characters, "labels": len(self.labels),
-            "main_script": script, "main_script_share": most / self.documents,
+            "main_language": language, "main_language_share": most / self.documents,
             **{f"{name}_documents": self.groups[name] for name in self.words},
         }  # fmt: skip
         if self.labels:
@@ -166,26 +154,6 @@ class _Counts:
         return pd.DataFrame.from_dict(rows, orient="index", columns=labels)
 
 
-def script_of(text: str) -> str:
-    """The script that most letters of the text are of; Chinese characters among kana are Japanese."""
-    letters: Counter[str] = Counter()
-    for character, count in Counter(text[:JUDGED]).items():
-        if script := _script(character):
-            letters[script] += count
-    if not letters:
-        return NO_LETTERS
-    main = letters.most_common(1)[0][0]
-    return "Japanese" if main == "Chinese" and letters["Japanese"] > _KANA * letters.total() else main
-
-
-@lru_cache(maxsize=65_536)
-def _script(character: str) -> str:
-    if not character.isalpha():
-        return ""
-    name = unicodedata.name(character, "").split(" ")[0]
-    return "" if name in _NO_SCRIPT else _SCRIPTS.get(name, name.capitalize())
-
-
 def _checked(source: Any) -> Mapping[str, Sequence[str]]:
     """Names with words, of a dict, a CSV file or a DataFrame."""
     if isinstance(source, Mapping) and any(isinstance(words, str) for words in source.values()):
@@ -200,7 +168,7 @@ def _pattern(words: Sequence[str]) -> re.Pattern[str]:
     """Any of the words, whole; Chinese ones wherever they stand."""
     parts = []
     for word in sorted((str(each).strip() for each in words), key=len, reverse=True):
-        spaced = _script(word[0]) not in ("Chinese", "Japanese", "Thai")
+        spaced = script_of_letter(word[0]) not in ("Chinese", "Japanese", "Thai")
         parts.append(rf"\b{re.escape(word)}\b" if spaced else re.escape(word))
     return re.compile("|".join(parts), re.IGNORECASE)
 
@@ -226,8 +194,8 @@ def _says(counts: _Counts, facts: Mapping[str, Any], table: pd.DataFrame, unit: 
             f"Of {len(counts.labels)} labels '{facts['largest_label']}' is the largest ({share}), {facts['ratio']:.1f} "
             f"times as large as '{facts['smallest_label']}': who always answers it is right in {share}."
         )
-    scripts = [f"{name} {count / counts.documents:.1%}" for name, count in counts.scripts.most_common(4)]
-    parts.append(f"By the script of their letters: {', '.join(scripts)}.")
+    spoken = [f"{name} {count / counts.documents:.1%}" for name, count in counts.languages.most_common(4)]
+    parts.append(f"By their commonest words and letters: {', '.join(spoken)}.")
     groups = [
         f"words for {name} stand in {counts.groups[name]:,} {unit} ({counts.groups[name] / counts.documents:.1%}, "
         f"{counts.mentions[name]:,} times)"
@@ -246,7 +214,7 @@ def _limits(counts: _Counts, complete: bool, scored: bool) -> str:
     parts = [
         "Words are counted, not what is said: a group can be mentioned often and badly.",
         "Names, roles and what is left unsaid are not counted.",
-        "A script is not a language: English and French look the same here.",
+        "A language is told by a text's commonest words: what is short, mixed or rare is told wrongly or as other.",
         "Whether a share is fair depends on what the model is for; that labels are even does not make them right.",
     ]
     if not complete:
@@ -254,14 +222,14 @@ def _limits(counts: _Counts, complete: bool, scored: bool) -> str:
     if scored:
         parts.append(
             f"Bits per byte are of at most {SCORED} texts each, many of which the model may have learned from; a "
-            "script of several bytes a character takes fewer bits a byte: compare models by them rather than scripts."
+            "script of several bytes a character takes fewer bits a byte: compare models by them rather than languages."
         )
     return " ".join(parts)
 
 
 def _diagram(table: pd.DataFrame, unit: str) -> Diagram:
-    """A bar a label, script and group: its share of the texts."""
-    named = {"label": "labels", "script": "scripts", "group": "words for a group"}
+    """A bar a label, language and group: its share of the texts."""
+    named = {"label": "labels", "language": "languages", "group": "words for a group"}
     series = []
     for kind, name in named.items():
         part = table[table.kind == kind]

@@ -283,7 +283,7 @@ def test_the_card_of_a_run(tmp_path: Path) -> None:
     )
 
 
-def test_the_card_holds_what_was_found(tmp_path: Path) -> None:
+def test_the_card_holds_what_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = pd.DataFrame({"text": ["good day", "bad day"] * 30, "label": ["<b>x</b>", "y"] * 30})
     run = nbllm.train(
         "looked-into", data=table, model="lstm", objective="classification", size="tiny", steps=4, runner="inline"
@@ -303,8 +303,13 @@ def test_the_card_holds_what_was_found(tmp_path: Path) -> None:
         assert xml.tag == "{http://www.w3.org/2000/svg}svg"
     assert "| &lt;b&gt;x&lt;/b&gt; | label | 30 | 0.5 |" in card
     assert "<b>x" not in card.split("</details>")[1]
-    assert "Not looked into: bias (`model.bias()`), membership (`model.membership()`)." in card
+    told = "Not looked into: bias (`model.bias()`), membership (`model.membership()`), personal data (`run.scan()`)."
+    assert told in card
     assert "Decisions about people" in card
+    hub = _Hub()
+    monkeypatch.setattr(huggingface_hub, "HfApi", lambda: hub)
+    run.export(tmp_path / "sent", push="me/it")  # with the pictures that its card shows
+    assert {f"{finding.kind}.svg" for finding in found} <= set(hub.calls[-1][1]["allow_patterns"])
 
 
 class _Hub:

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from nbllm.errors import DataError, ModelError
-from nbllm.inspection.balance import balance, script_of
+from nbllm.inspection.balance import balance
 from nbllm.inspection.group_words import GROUP_WORDS
 
 ROWS = [
@@ -17,13 +17,13 @@ ROWS = [
 ]
 
 
-def test_labels_scripts_and_groups():
+def test_labels_languages_and_groups():
     found = balance(ROWS, about="rows")
     table = found.table
     assert found.facts["documents"] == 4
     assert table.loc["a", "share"] == 0.75
     assert (found.facts["largest_label"], found.facts["ratio"]) == ("a", 3.0)
-    assert table.loc[["Latin", "Chinese"], "documents"].tolist() == [3, 1]
+    assert table.loc[["English", "Chinese"], "documents"].tolist() == [3, 1]
     assert table.loc["women", ["documents", "mentions"]].tolist() == [2, 4]  # she, her, sister; 她
     assert table.loc["men", ["documents", "mentions"]].tolist() == [1, 2]  # father, man; not human, not 其他
     beside = found.more["Groups beside labels"]
@@ -50,7 +50,7 @@ def test_what_are_hardly_labels_are_not_counted():
     assert "label" not in set(found.table.kind)
 
 
-def test_bits_per_byte_by_label_and_script():
+def test_bits_per_byte_by_label_and_language():
     def bits(text):
         if "human" in text:
             raise ModelError("too short")
@@ -63,18 +63,6 @@ def test_bits_per_byte_by_label_and_script():
     assert "knows 'a' best (1.00 bits per byte)" in found.says
     with pytest.raises(ZeroDivisionError):
         balance(ROWS, about="rows", bits=lambda text: 1 / 0)
-
-
-@pytest.mark.parametrize(
-    ("text", "script"),
-    [
-        ("hello 你", "Latin"), ("你好 a", "Chinese"), ("これは日本語です", "Japanese"), ("한국어", "Korean"),
-        ("Привет", "Cyrillic"), ("مرحبا", "Arabic"), ("12 + 3", "no letters"), ("ｈｅｌｌｏ", "Latin"),
-        ("ខ្មែរ", "Khmer"),
-    ],
-)  # fmt: skip
-def test_scripts(text, script):
-    assert script_of(text) == script
 
 
 def test_no_group_word_hides_in_another_groups():

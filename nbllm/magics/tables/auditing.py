@@ -76,7 +76,7 @@ TABLE: tuple[Command, ...] = (
     Command(
         "balance",
         "[RUN]",
-        "Count what a text holds: labels, scripts, and how often it speaks of groups of people.",
+        "Count what a text holds: labels, languages, and how often it speaks of groups of people.",
         (
             "%llm_balance shakespeare",
             "%llm_balance --data reviews.csv --label-column stars",
@@ -84,7 +84,7 @@ TABLE: tuple[Command, ...] = (
         ),
         flags=(
             Flag("--groups", "FILE", "a table of your own: a column a group, with its words"),
-            Flag("--bits", "", "of a run: its model's bits per byte by label and script, too", "bool"),
+            Flag("--bits", "", "of a run: its model's bits per byte by label and language, too", "bool"),
         ),
         sections=("data",),
         notes=_KEPT,
