@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nbllm.cli.shown import follow, in_terminal, say
 from nbllm.magics.command import Command
 from nbllm.magics.parse import Parsed
@@ -16,8 +18,9 @@ def generate(command: Command, parsed: Parsed) -> None:
     settings = sampling(parsed)
     model = api.load(run, step=settings.pop("step", None), weights=settings.pop("weights", "float32"))
     if settings.get("samples", 1) != 1:
-        for number, text in enumerate(model.generate(prompt, **settings), 1):
-            print(f"--- {number}\n{prompt}{model.joint}{text}")
+        texts: Any = model.generate(prompt, **settings)
+        for number, text in enumerate(texts, 1):
+            print(f"--- {text.numbered(number)}")
         return
     settings.pop("samples", None)
     print(prompt + model.joint, end="", flush=True)

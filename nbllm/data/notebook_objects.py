@@ -86,12 +86,22 @@ def _table(thing: Any, roles: Sequence[str]) -> tuple[str, list[str], Iterator[M
         return "The data set", thing.column_names, _named(thing)
     if isinstance(thing, list | tuple) and thing and all(isinstance(row, dict) for row in thing):
         return "The list", list(dict.fromkeys(str(key) for row in thing[:FIRST] for key in row)), iter(thing)
+    if kind == "datasets.IterableDataset":
+        raise _endless()
     tuples = isinstance(thing, list | tuple) and thing and all(isinstance(row, list | tuple) for row in thing)
     if tuples and all(len(row) == len(roles) for row in thing):
         return "The list", list(roles), (dict(zip(roles, row, strict=True)) for row in thing)
     raise DataError(
         f"A {kind.removeprefix('builtins.')} is no table with the columns {' and '.join(roles)}.",
         f"Give a DataFrame, a list of dicts, or a list of tuples ({', '.join(roles)}).",
+    )
+
+
+def _endless() -> DataError:
+    return DataError(
+        "An IterableDataset lives in this kernel alone, and may have no end.",
+        "Name it, and it is streamed: --data hf:NAME, or hf:FOLDER of its files, with data: {streaming: true}; or give "
+        "a part of it: list(data.take(10000)).",
     )
 
 
@@ -131,6 +141,8 @@ def _texts(thing: Any, wanted: str | None) -> Iterator[str]:
             textual = [k for k, v in rows[0].items() if isinstance(v, str)]
             column = choose_column(wanted, rows[0], textual, "The list")
             values = (row.get(column) for row in rows)
+    elif kind == "datasets.IterableDataset":
+        raise _endless()
     else:
         raise DataError(
             f"A {kind.removeprefix('builtins.')} is no text data.",

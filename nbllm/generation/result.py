@@ -60,6 +60,11 @@ class Generation(str):
         pieces = [Piece(*parts) for parts in zip(self._texts, self.ids, self.probabilities, strict=True)]
         return Generation, (self.prompt, pieces, self.tokens, self.seconds, self.score, self.joint)
 
+    def numbered(self, number: int) -> str:
+        """As one of several in plain text: its number, a beam search's score, and below them prompt and text."""
+        score = "" if self.score is None else f", score {self.score:.2f}"
+        return f"{number}{score}\n{self.prompt}{self.joint}{self}"
+
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(str(self))
 
@@ -71,10 +76,11 @@ class Generation(str):
             for text, probability in zip(self._texts, self.probabilities, strict=True)
             if text
         ]
-        speed = f"{len(self.ids) / self.seconds:,.0f} tokens/s" if self.seconds > 0 else ""
+        speed = f" {len(self.ids) / self.seconds:,.0f} tokens/s" if self.seconds > 0 else ""
+        score = "" if self.score is None else f", score {self.score:.2f} (log-likelihood by length)"
         return (
             '<div style="white-space:pre-wrap;overflow-wrap:anywhere;font-family:var(--jp-code-font-family,monospace)">'
             f'<span style="opacity:.6">{escape(self.prompt + self.joint)}</span>{"".join(spans)}</div>'
-            f'<div style="opacity:.6;font-size:smaller">{len(self.ids):,} tokens {speed}; '
+            f'<div style="opacity:.6;font-size:smaller">{len(self.ids):,} tokens{speed}{score}; '
             "the stronger the shade, the less likely the token</div>"
         )

@@ -4,6 +4,7 @@ does; with its tokenizer and its card; and the folder as a repository of the hub
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nbllm.config import goal_of
 from nbllm.errors import ModelError, one_line
 from nbllm.handles.card import write_card
+from nbllm.inspection.finding import kept
 from nbllm.models.estimate import Shape
 from nbllm.models.huggingface.classes import auto_class
 from nbllm.models.huggingface.layouts import ADVICE, Layout, NoLayout, layout
@@ -27,7 +29,7 @@ WEIGHTS = "model.safetensors"
 # What an export may leave behind; an earlier one in the same folder makes way.
 _OWN = (
     "config.json", "config.yaml", "generation_config.json", WEIGHTS, "model.safetensors.index.json", "tokenizer.json",
-    "target_tokenizer.json", "tokenizer_config.json", "README.md", "curve.png",
+    "target_tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "README.md", "curve.png",
 )  # fmt: skip
 
 
@@ -82,7 +84,8 @@ def export(
     write_card(model, written.architecture, written.reason, folder, license)
     if push is None:
         return written
-    return Exported(folder, written.architecture, written.reason, upload(folder, push, public))
+    pictures = [f"{finding.kind}.svg" for finding in kept(model.folder)]
+    return Exported(folder, written.architecture, written.reason, upload(folder, push, public, pictures))
 
 
 def export_run(
@@ -100,8 +103,9 @@ def export_run(
     return export(load(name, step), Path(folder).expanduser(), license=license, push=push, public=public)
 
 
-def upload(folder: Path, repository: str, public: bool = False) -> str:
+def upload(folder: Path, repository: str, public: bool = False, pictures: Sequence[str] = ()) -> str:
     """The folder as a repository of the hub, made where there is none, private unless `public`. Returns its address.
+    Only what an export writes is sent, with the `pictures` that its card shows.
 
     ModelError where the hub refuses: one line with its reason.
     """
@@ -112,7 +116,7 @@ def upload(folder: Path, repository: str, public: bool = False) -> str:
         made = api.create_repo(repository, private=not public, exist_ok=True)
         api.upload_folder(
             repo_id=made.repo_id, folder_path=folder, commit_message="Model exported by nbllm",
-            allow_patterns=list(_OWN),
+            allow_patterns=[*_OWN, "model-*-of-*.safetensors", "cells/*.py", *pictures],
         )  # fmt: skip
     except Exception as error:  # the hub's client raises many kinds, from three packages
         raise ModelError(
@@ -197,6 +201,8 @@ def _foreign(model: Model, tensors: dict[str, Tensor], folder: Path) -> str:
     write_foreign(module.model, tensors, folder)
     context, segments = model.objective.task.context, module.takes_segments
     write_tokenizer(model.tokenizer, folder, context, _foreign_names(model), segments=segments)
+    if model.chat_template is not None and model.chat_template.source:
+        write_text(folder / "chat_template.jinja", model.chat_template.source)
     return type(module.model).__name__
 
 

@@ -61,7 +61,7 @@ class Texts(list[Any]):
     """Several generations, shown one below the other."""
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text("\n".join(f"--- {number}\n{text.prompt}{text}" for number, text in enumerate(self, 1)))
+        printer.text("\n".join(f"--- {text.numbered(number)}" for number, text in enumerate(self, 1)))
 
     def _repr_html_(self) -> str:
         return "<hr>".join(text._repr_html_() for text in self)

@@ -129,6 +129,10 @@ class SpanCorruption(Translate):
         pairs = [self._corrupt(window[: self.task.context - 1], rng) for window in examples]
         return super().collate([{"source": source, "target": target} for source, target in pairs], rng)
 
+    def summary(self, loss: float, measures: dict[str, float], tokens_per_byte: float) -> dict[str, float]:
+        """Perplexity of a target token, and the accuracies. Bits per byte of the text are none of what is hidden."""
+        return {"perplexity": math.exp(min(loss, 700.0)), **measures}
+
     def _corrupt(self, ids: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """The text with its hidden spans marked, and the spans behind their marks."""
         config = self.task.config

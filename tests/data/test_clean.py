@@ -109,6 +109,8 @@ def test_write_records_of_a_data_set(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     thing = datasets.Dataset.from_dict({"body": ["你好", "x"], "n": [1, 2]})
     assert write_records(thing, tmp_path / "r.jsonl", None) == 2
+    with pytest.raises(DataError, match=r"IterableDataset lives in this kernel alone.*hf:NAME.*streaming"):
+        write_records(thing.to_iterable_dataset(), tmp_path / "s.jsonl", None)
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,9 @@ def test_a_source_is_answered(models: dict[str, nbllm.Model]) -> None:
     best = model.generate("May 1, 1980", beams=4, samples=3, max_tokens=20)
     assert [text.score for text in best] == sorted((text.score for text in best), reverse=True)
     assert "→" in first._repr_html_()
+    assert "score" not in first._repr_html_()
+    assert f"score {best[2].score:.2f}" in best[2]._repr_html_()
+    assert best[1].numbered(2) == f"2, score {best[1].score:.2f}\nMay 1, 1980 → {best[1]}"
     maps = model.attention("May 1, 1980", target="1 mai 1980")
     assert maps.keys == [*"May", "␣", *"1,", "␣", *"1980", "<eos>"]
     assert maps.queries[0] == "<eos>"

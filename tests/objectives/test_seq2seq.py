@@ -5,6 +5,8 @@ B examples, T tokens, N answers that count, V vocabulary.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -113,6 +115,8 @@ def test_accuracy_of_tokens_and_of_whole_answers() -> None:
     count = int((each["targets"] != IGNORED).sum())
     assert told["token_accuracy"] == pytest.approx((count - 1) / count)
     assert told["sentence_accuracy"] == pytest.approx(3 / 4)
+    assert found.objective.summary(1.0, {}, 0.5)["bits_per_byte"] == pytest.approx(0.5 / math.log(2))
+    assert "bits_per_byte" not in made("span seq2seq").objective.summary(1.0, {}, 0.5)  # of what is hidden alone
 
 
 @pytest.mark.parametrize("room", [4, 8, 12])

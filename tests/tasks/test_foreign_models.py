@@ -144,7 +144,7 @@ def test_the_answer_is_the_best_span_of_the_library(folders: dict[str, Path]) ->
     )
 
 
-def test_a_chat_template_gives_the_tokens_of_the_library(folders: dict[str, Path]) -> None:
+def test_a_chat_template_gives_the_tokens_of_the_library(folders: dict[str, Path], tmp_path: Path) -> None:
     folder = folders["qwen3-chat"]
     theirs = transformers.AutoTokenizer.from_pretrained(folder)
     model = nbllm.load(f"hf:{folder}")
@@ -153,6 +153,8 @@ def test_a_chat_template_gives_the_tokens_of_the_library(folders: dict[str, Path
     messages = [{"role": "user", "content": "The fox\n你好"}]
     expected = theirs.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     assert template.ids(messages) == theirs(expected, add_special_tokens=False)["input_ids"]
+    exported = transformers.AutoTokenizer.from_pretrained(model.export(tmp_path / "out"))
+    assert exported.apply_chat_template(messages, tokenize=False, add_generation_prompt=True) == expected
     start, end = (theirs.convert_tokens_to_ids(f"<|im_{name}|>") for name in ("start", "end"))
     assert end in template.ends
     # A special token's name that somebody writes is text.

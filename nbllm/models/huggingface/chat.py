@@ -51,6 +51,12 @@ class ChatTemplate:
         found = [theirs.eos_token_id, *_generation_ends(folder)]
         return cls(theirs, tokenizer, [each for each in found if isinstance(each, int)])
 
+    @property
+    def source(self) -> str:
+        """The template's own text (Jinja); empty where the tokenizer has several."""
+        text = self._theirs.chat_template
+        return text if isinstance(text, str) else ""
+
     def ids(self, messages: Sequence[Message]) -> list[int]:
         """The tokens of a dialogue with the beginning of the assistant's next turn. ModelError where the template
         refuses it."""
