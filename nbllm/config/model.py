@@ -209,10 +209,6 @@ class ModelConfig(Section):
         """Tokens between the taps of the convolution in block `index`: 1, 2, 4, ... and from the start again."""
         return 1 << (index % self.dilations)
 
-    def convolution_reach(self) -> int:
-        """Tokens that a stack of convolutions sees: its receptive field."""
-        return 1 + sum((self.kernel - 1) * self.dilation(i) for i, name in enumerate(self.stack()) if name == "conv")
-
 
 _MIXER_OF = {"rnn": "rnn", "lstm": "lstm", "gru": "gru", "cnn": "conv"}
 

@@ -51,10 +51,7 @@ class ShowsAttention(ABC):
 
     @abstractmethod
     def attention(
-        self,
-        tokens_BT: torch.Tensor,
-        real_BT: torch.Tensor | None = None,
-        segments_BT: torch.Tensor | None = None,
+        self, tokens_BT: torch.Tensor, real_BT: torch.Tensor | None = None, segments_BT: torch.Tensor | None = None
     ) -> torch.Tensor:
         """The self-attention over a text, of an encoder-decoder that of its encoder: (L, B, H, T, T)."""
 

@@ -1,4 +1,5 @@
-"""A classifier: any stack, its answer pooled to one vector a text, and a matrix to the labels.
+"""A classifier: any stack, its answer pooled to one vector a text, and a matrix to the labels. A tagger (tagger.py) is
+the same without the pooling.
 
 An encoder of kind bert has the layer between them that its layout in transformers has, and a one-way Transformer no
 bias in the matrix, as its own has none there; see `huggingface`.
@@ -7,6 +8,8 @@ B batch, T tokens, D width, L labels.
 """
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -35,14 +38,16 @@ class Pooler(nn.Module):
         return torch.tanh(x_BD) if self.norm is None else self.norm(F.gelu(x_BD))
 
 
-class Classifier(nn.Module, GivesLabels):
-    """tokens_BT (int64) -> logits_BL: for a softmax over the labels, or a sigmoid each."""
+class Labelling(nn.Module):
+    """tokens_BT (int64) -> logits_BL of the text where it pools, else logits_BTL of each token."""
+
+    pools: ClassVar[bool]
 
     def __init__(self, config: ModelConfig, vocab_size: int, context: int, outputs: int):
         super().__init__()
         self.stack = Stack(config, config.stack(), vocab_size, context, causal=not config.bidirectional)
         self.pool = config.pooling
-        self.pooler = Pooler(config) if config.pooler != "none" else None
+        self.pooler = Pooler(config) if self.pools and config.pooler != "none" else None
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(config.width, outputs, bias=config.labels_bias)
         self.stack.init_weights(tied=False)
@@ -51,17 +56,21 @@ class Classifier(nn.Module, GivesLabels):
             nn.init.zeros_(self.head.bias)
 
     def forward(
-        self,
-        tokens_BT: torch.Tensor,
-        real_BT: torch.Tensor | None = None,
-        segments_BT: torch.Tensor | None = None,
+        self, tokens_BT: torch.Tensor, real_BT: torch.Tensor | None = None, segments_BT: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """The logits of the labels: logits_BL."""
-        x_BTD, _ = self.stack(tokens_BT, real_BT=real_BT, segments_BT=segments_BT)
-        x_BD = pooled(x_BTD, real_BT, self.pool)
+        """The logits of the labels."""
+        x, _ = self.stack(tokens_BT, real_BT=real_BT, segments_BT=segments_BT)
+        if self.pools:
+            x = pooled(x, real_BT, self.pool)
         if self.pooler is not None:
-            x_BD = self.pooler(x_BD)
-        return self.head(self.dropout(x_BD))
+            x = self.pooler(x)
+        return self.head(self.dropout(x))
+
+
+class Classifier(Labelling, GivesLabels):
+    """logits_BL are for a softmax over the labels, or a sigmoid each."""
+
+    pools = True
 
 
 def pooled(x_BTD: torch.Tensor, real_BT: torch.Tensor | None, how: str) -> torch.Tensor:

@@ -75,19 +75,13 @@ class MaskedModel(nn.Module, FillsMasks):
         self.stack.init_weights(config.tied)
 
     def forward(
-        self,
-        tokens_BT: torch.Tensor,
-        real_BT: torch.Tensor | None = None,
-        segments_BT: torch.Tensor | None = None,
+        self, tokens_BT: torch.Tensor, real_BT: torch.Tensor | None = None, segments_BT: torch.Tensor | None = None
     ) -> torch.Tensor:
         """The logits of the token at each place: logits_BTV."""
         return self.head(self.hidden(tokens_BT, real_BT, segments_BT))
 
     def hidden(
-        self,
-        tokens_BT: torch.Tensor,
-        real_BT: torch.Tensor | None = None,
-        segments_BT: torch.Tensor | None = None,
+        self, tokens_BT: torch.Tensor, real_BT: torch.Tensor | None = None, segments_BT: torch.Tensor | None = None
     ) -> torch.Tensor:
         """What the heads read: x_BTD."""
         return self.stack(tokens_BT, real_BT=real_BT, segments_BT=segments_BT)[0]

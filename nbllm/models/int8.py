@@ -39,7 +39,6 @@ class Int8Linear(nn.Module):
 
     def __init__(self, int8_ED: Tensor, scale_E: Tensor, bias_E: nn.Parameter | None = None):
         super().__init__()
-        self.out_features, self.in_features = int8_ED.shape
         self.register_buffer("int8", int8_ED)
         self.register_buffer("scale", scale_E)
         self.bias = bias_E
@@ -57,7 +56,7 @@ class Int8Embedding(nn.Module):
 
     def __init__(self, int8_VD: Tensor, scale_V: Tensor):
         super().__init__()
-        self.num_embeddings, self.embedding_dim = int8_VD.shape
+        self.num_embeddings = int8_VD.shape[0]
         self.register_buffer("int8", int8_VD)
         self.register_buffer("scale", scale_V)
 

@@ -165,9 +165,3 @@ class Classify(Objective):
                     f"The label '{name}' is not among objective.labels.", f"Known: {', '.join(self.labels)}."
                 )
         return np.array([self.labels[name] for name in names], dtype=np.int64)
-
-
-def label_names(label: str, several: bool) -> list[str]:
-    """The names in a cell of a label column."""
-    names = [name.strip() for name in label.split(PARTED_BY)] if several else [label]
-    return [name for name in names if name]

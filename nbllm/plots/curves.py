@@ -1,69 +1,14 @@
-"""The curves of a run as a Plotly figure."""
+"""What the curves of a run are drawn from: where measurements stand on an axis, and a running mean."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
-from nbllm.plots.decimate import decimate
-from nbllm.plots.palette import GRID, HELD_OUT, INK, TRAIN
 from nbllm.store.metrics import Metrics
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
 Axis = Literal["step", "tokens", "seconds"]
-TITLES: dict[str, str] = {"step": "step", "tokens": "tokens", "seconds": "seconds of training"}
-POINTS = 2000
-
-
-def loss_figure(metrics: Metrics, x: Axis = "step", log: bool = False, smoothing: float = 0.0) -> go.Figure:
-    """Train loss and held-out loss (nats a token) over steps, tokens or seconds; at most 2,000 points a trace.
-
-    `smoothing` from 0 to 1 adds a running mean (see `running_mean`).
-    """
-    import plotly.graph_objects as go
-
-    assert x in TITLES, x
-    assert 0 <= smoothing <= 1, smoothing
-    train, held = metrics.train, metrics.evaluation
-    along, loss = train.array(x).astype(np.float64), train.array("loss")
-    figure = go.Figure()
-    thin_x, thin_y = decimate(along, loss, POINTS)
-    figure.add_scatter(
-        x=thin_x,
-        y=thin_y,
-        name="train loss",
-        mode="lines",
-        opacity=0.35 if smoothing else 1.0,
-        line={"color": TRAIN, "width": 1.6},
-    )
-    if smoothing and len(loss):
-        smooth = running_mean(train.array("step").astype(np.float64), loss, smoothing)
-        figure.add_scatter(
-            x=thin_x,
-            y=np.interp(thin_x, along, smooth),
-            name="smoothed",
-            mode="lines",
-            line={"color": TRAIN, "width": 2.2},
-        )
-    held_x, held_y = decimate(x_of(metrics, x), held.array("val_loss"), POINTS)
-    figure.add_scatter(
-        x=held_x,
-        y=held_y,
-        name="held-out loss",
-        mode="lines+markers",
-        line={"color": HELD_OUT, "width": 1.6},
-        marker={"size": 6},
-    )
-    axis = {"gridcolor": GRID, "zeroline": False, "linecolor": GRID}
-    figure.update_layout(
-        template="none", font={"color": INK}, hovermode="x unified", margin={"l": 56, "r": 16, "t": 24, "b": 44},
-        legend={"orientation": "h", "y": 1.08, "x": 0},
-        xaxis={"title": TITLES[x], **axis}, yaxis={"title": "loss", "type": "log" if log else "linear", **axis},
-    )  # fmt: skip
-    return figure
 
 
 def x_of(metrics: Metrics, x: Axis) -> np.ndarray:

@@ -116,7 +116,6 @@ def test_a_convolution_matches_as_far_as_it_reaches_and_no_further(reach: int) -
     found = made(
         "clm cnn", fresh=True, **{"model.width": 32, "model.layers": 2, "model.kernel": 3, "train.context": 24}
     )
-    assert found.config.model.convolution_reach() == 7
     letters = ordinary(found.objective.task.tokenizer)[:6]
 
     def draw(rng: np.random.Generator) -> Batch:

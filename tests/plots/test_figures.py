@@ -6,41 +6,14 @@ import io
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from nbllm.inspection.maps import AttentionMaps
-from nbllm.plots.curves import loss_figure, running_mean
+from nbllm.plots.curves import running_mean
 from nbllm.plots.fonts import chinese_font, clip
 from nbllm.plots.heads import attention_figure, attention_picture
 from nbllm.plots.maps import heatmap
 from nbllm.plots.static import Picture, png, svg
-from nbllm.store.metrics import Metrics
-
-
-@pytest.fixture
-def metrics() -> Metrics:
-    found = Metrics()
-    for step in range(1, 5001):
-        found.update(
-            [{"t": 0, "event": "step", "step": step, "loss": 5 / step + 1, "tokens": step * 4, "seconds": step / 10}]
-        )
-    found.update([{"t": 0, "event": "evaluation", "step": step, "val_loss": 2.0} for step in (1000, 2000)])
-    return found
-
-
-def test_the_loss_figure_is_small_and_says_what_it_shows(metrics: Metrics) -> None:
-    figure = loss_figure(metrics, x="tokens", log=True, smoothing=0.5)
-    names = [trace.name for trace in figure.data]
-    assert names == ["train loss", "smoothed", "held-out loss"]
-    assert all(len(trace.x) <= 2000 for trace in figure.data)
-    assert list(figure.data[2].x) == [4000, 8000]
-    assert figure.layout.yaxis.type == "log"
-    assert figure.layout.xaxis.title.text == "tokens"
-
-
-def test_an_empty_run_has_an_empty_figure() -> None:
-    assert len(loss_figure(Metrics(), smoothing=0.3).data[0].x) == 0
 
 
 def test_the_running_mean_of_a_line_is_that_line_and_nan_has_no_weight() -> None:

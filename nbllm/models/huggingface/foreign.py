@@ -29,10 +29,7 @@ class Foreign(nn.Module, ShowsAttention):
         self.takes_segments = "token_type_ids" in self.takes and known > 1
 
     def attention(
-        self,
-        tokens_BT: torch.Tensor,
-        real_BT: torch.Tensor | None = None,
-        segments_BT: torch.Tensor | None = None,
+        self, tokens_BT: torch.Tensor, real_BT: torch.Tensor | None = None, segments_BT: torch.Tensor | None = None
     ) -> torch.Tensor:
         """What the library itself returns, by its plain kernels: (layer, B, head, T, T)."""
         with self._eager():
@@ -40,7 +37,7 @@ class Foreign(nn.Module, ShowsAttention):
         return _stacked(found.attentions)
 
     def framed(self, tokens_BT: torch.Tensor, real_BT: torch.Tensor | None, segments_BT: Any) -> dict[str, Any]:
-        """The arguments of an encoder: it gets segments where it knows two of them."""
+        """What a model that reads a whole text is given: segments where it knows two of them."""
         given: dict[str, Any] = {"input_ids": tokens_BT}
         if real_BT is not None:
             given["attention_mask"] = real_BT.long()
@@ -91,29 +88,31 @@ class CachedCausal(ForeignCausal):
         return state
 
 
-class ForeignMasked(Foreign, FillsMasks):
-    """An encoder that was hidden some of its tokens: tokens_BT -> logits_BTV."""
+class ReadsWhole(Foreign):
+    """A model that reads a whole text and answers once: tokens_BT -> what `said` takes from the library's answer."""
 
     def forward(
-        self,
-        tokens_BT: torch.Tensor,
-        real_BT: torch.Tensor | None = None,
-        segments_BT: torch.Tensor | None = None,
+        self, tokens_BT: torch.Tensor, real_BT: torch.Tensor | None = None, segments_BT: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """The logits of the token at each place."""
-        out = self.model(**self.framed(tokens_BT, real_BT, segments_BT))
+        """The answer of its head."""
+        return self.said(self.model(**self.framed(tokens_BT, real_BT, segments_BT)))
+
+    def said(self, out: Any) -> torch.Tensor:
+        """Of all that the library gives back, what is ours to read."""
+        return out.logits
+
+
+class ForeignMasked(ReadsWhole, FillsMasks):
+    """An encoder that was hidden some of its tokens: logits_BTV of the token at each place."""
+
+    def said(self, out: Any) -> torch.Tensor:
         return out.prediction_logits if hasattr(out, "prediction_logits") else out.logits
 
 
 class ForeignEncoder(Foreign, FillsMasks):
     """An encoder without a head: it is there to be looked into, and for the vectors of its texts."""
 
-    def forward(
-        self,
-        tokens_BT: torch.Tensor,
-        real_BT: torch.Tensor | None = None,
-        segments_BT: torch.Tensor | None = None,
-    ) -> torch.Tensor:
+    def forward(self, *_: Any, **__: Any) -> torch.Tensor:
         """It has no answers: ModelError."""
         raise ModelError(
             "This encoder was saved without a head, and answers nothing.",
@@ -121,23 +120,17 @@ class ForeignEncoder(Foreign, FillsMasks):
         )
 
 
-class ForeignClassifier(Foreign, GivesLabels):
-    """A classifier: tokens_BT -> logits_BL. Decoders find the last token by its not being the padding."""
+class ForeignClassifier(ReadsWhole, GivesLabels):
+    """A classifier: logits_BL. Decoders find the last token by its not being the padding."""
 
-    def forward(
-        self,
-        tokens_BT: torch.Tensor,
-        real_BT: torch.Tensor | None = None,
-        segments_BT: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """The logits of the labels."""
+    def framed(self, tokens_BT: torch.Tensor, real_BT: torch.Tensor | None, segments_BT: Any) -> dict[str, Any]:
         if real_BT is not None and self.model.config.pad_token_id is not None:
             tokens_BT = tokens_BT.masked_fill(~real_BT, self.model.config.pad_token_id)
-        return self.model(**self.framed(tokens_BT, real_BT, segments_BT)).logits
+        return super().framed(tokens_BT, real_BT, segments_BT)
 
 
-class ForeignTagger(Foreign, MarksTokens):
-    """A token classifier: tokens_BT -> logits_BTL of our own tags, in whatever order and scheme (BIO, IO, BIOES, bare
+class ForeignTagger(ReadsWhole, MarksTokens):
+    """A token classifier: logits_BTL of our own tags, in whatever order and scheme (BIO, IO, BIOES, bare
     names) its own labels are. Of several that mean the same tag the probabilities are added."""
 
     def __init__(self, model: Any):
@@ -149,14 +142,9 @@ class ForeignTagger(Foreign, MarksTokens):
         self.by_word = not self.same
         """Whether the first token of a word says what the whole word is, as these models are commonly trained."""
 
-    def forward(
-        self,
-        tokens_BT: torch.Tensor,
-        real_BT: torch.Tensor | None = None,
-        segments_BT: torch.Tensor | None = None,
-    ) -> torch.Tensor:
+    def said(self, out: Any) -> torch.Tensor:
         """The logits of O, and of B and I of each kind; -inf of one that the model does not know."""
-        logits_BTL = self.model(**self.framed(tokens_BT, real_BT, segments_BT)).logits
+        logits_BTL = out.logits
         if self.same:
             return logits_BTL
         none_BT = torch.full_like(logits_BTL[..., 0], -torch.inf)
@@ -164,17 +152,10 @@ class ForeignTagger(Foreign, MarksTokens):
         return torch.stack(found, dim=-1)
 
 
-class ForeignReader(Foreign, MarksAnswer):
-    """A model with a span head: question and text as tokens_BT -> logits_BT2 of where the answer begins and ends."""
+class ForeignReader(ReadsWhole, MarksAnswer):
+    """A model with a span head: of question and text, logits_BT2 of where the answer begins and ends."""
 
-    def forward(
-        self,
-        tokens_BT: torch.Tensor,
-        real_BT: torch.Tensor | None = None,
-        segments_BT: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """The logits of both ends."""
-        out = self.model(**self.framed(tokens_BT, real_BT, segments_BT))
+    def said(self, out: Any) -> torch.Tensor:
         return torch.stack((out.start_logits, out.end_logits), dim=-1)
 
 
@@ -197,23 +178,14 @@ class ForeignSeq2Seq(Foreign, WritesTarget):
         self, source_BS: torch.Tensor, target_BT: torch.Tensor, real_BS: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Every target token is answered from the source and the target tokens up to it."""
-        return self.model(
-            input_ids=source_BS,
-            attention_mask=None if real_BS is None else real_BS.long(),
-            decoder_input_ids=self._begun(target_BT),
-            use_cache=False,
-        ).logits
+        return self._read(source_BS, target_BT, real_BS).logits
 
     def attention(
-        self,
-        tokens_BT: torch.Tensor,
-        real_BT: torch.Tensor | None = None,
-        segments_BT: torch.Tensor | None = None,
+        self, tokens_BT: torch.Tensor, real_BT: torch.Tensor | None = None, segments_BT: torch.Tensor | None = None
     ) -> torch.Tensor:
         """The encoder's."""
-        mask = None if real_BT is None else real_BT.long()
         with self._eager():
-            found = self.model.get_encoder()(input_ids=tokens_BT, attention_mask=mask, output_attentions=True)
+            found = self._encoded(tokens_BT, real_BT, output_attentions=True)
         return _stacked(found.attentions)
 
     def target_attention(
@@ -224,13 +196,7 @@ class ForeignSeq2Seq(Foreign, WritesTarget):
         part: str = "cross",
     ) -> torch.Tensor:
         with self._eager():
-            out = self.model(
-                input_ids=source_BS,
-                attention_mask=None if real_BS is None else real_BS.long(),
-                decoder_input_ids=self._begun(target_BT),
-                output_attentions=True,
-                use_cache=False,
-            )
+            out = self._read(source_BS, target_BT, real_BS, output_attentions=True)
         return _stacked(out.cross_attentions if part == "cross" else out.decoder_attentions)
 
     def init_state(self, source_BS: torch.Tensor, length: int, real_BS: torch.Tensor | None = None) -> TargetState:
@@ -238,9 +204,8 @@ class ForeignSeq2Seq(Foreign, WritesTarget):
         from transformers import DynamicCache, EncoderDecoderCache
 
         config = self.model.config
-        mask = None if real_BS is None else real_BS.long()
-        memory = self.model.get_encoder()(input_ids=source_BS, attention_mask=mask)
-        return TargetState(memory, mask, EncoderDecoderCache(DynamicCache(config=config), DynamicCache(config=config)))
+        cache = EncoderDecoderCache(DynamicCache(config=config), DynamicCache(config=config))
+        return TargetState(self._encoded(source_BS, real_BS), _mask(real_BS), cache)
 
     def step(self, target_BT: torch.Tensor, state: TargetState) -> tuple[torch.Tensor, TargetState]:
         out = self.model(
@@ -260,6 +225,17 @@ class ForeignSeq2Seq(Foreign, WritesTarget):
         real = None if state.real is None else state.real.index_select(0, rows_B)
         return state._replace(memory=memory, real=real)
 
+    def _encoded(self, source_BS: torch.Tensor, real_BS: torch.Tensor | None, **more: Any) -> Any:
+        """The encoder's own answer."""
+        return self.model.get_encoder()(input_ids=source_BS, attention_mask=_mask(real_BS), **more)
+
+    def _read(self, source_BS: torch.Tensor, target_BT: torch.Tensor, real_BS: torch.Tensor | None, **more: Any) -> Any:
+        """All of the model's answer to a source and the target so far."""
+        return self.model(
+            input_ids=source_BS, attention_mask=_mask(real_BS), decoder_input_ids=self._begun(target_BT),
+            use_cache=False, **more,
+        )  # fmt: skip
+
     def _begun(self, target_BT: torch.Tensor) -> torch.Tensor:
         start = self.model.config.decoder_start_token_id
         if start is None or not target_BT.shape[1]:
@@ -268,23 +244,28 @@ class ForeignSeq2Seq(Foreign, WritesTarget):
         return torch.cat((begin_B1, target_BT[:, 1:]), dim=1)
 
 
+_BY_HEAD: dict[str, type[Foreign]] = {
+    "none": ForeignEncoder,
+    "masked": ForeignMasked,
+    "labels": ForeignClassifier,
+    "target": ForeignSeq2Seq,
+    "tags": ForeignTagger,
+    "ends": ForeignReader,
+}
+
+
 def wrap(model: Any, head: str) -> Foreign:
     """A model of transformers behind our interface for its head."""
-    if head == "none":
-        return ForeignEncoder(model)
-    if head == "masked":
-        return ForeignMasked(model)
-    if head == "labels":
-        return ForeignClassifier(model)
-    if head == "target":
-        return ForeignSeq2Seq(model)
-    if head == "tags":
-        return ForeignTagger(model)
-    if head == "ends":
-        return ForeignReader(model)
+    if head in _BY_HEAD:
+        return _BY_HEAD[head](model)
     takes = inspect.signature(model.forward).parameters
     cached = "past_key_values" in takes and not getattr(model, "_is_stateful", False)
     return CachedCausal(model) if cached else ForeignCausal(model)
+
+
+def _mask(real: torch.Tensor | None) -> torch.Tensor | None:
+    """Which places are real, as the library takes it."""
+    return None if real is None else real.long()
 
 
 def _stacked(maps: Any) -> torch.Tensor:
