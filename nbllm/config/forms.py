@@ -177,7 +177,7 @@ def _matters(path: str, help: str, config: RunConfig) -> bool:
     if path in ("tokenizer.vocab_size", "tokenizer.min_frequency"):
         return config.tokenizer.kind in ("word", "bpe")
     if name.startswith("augment"):
-        return learns not in GOALS or GOALS[learns].data != "stream"
+        return learns not in GOALS or (GOALS[learns].data != "stream" and learns not in ("nsp", "tagging"))
     return True
 
 

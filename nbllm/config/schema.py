@@ -134,7 +134,9 @@ class ObjectiveConfig(Section):
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="classification: balanced weighs each label by how rare it is"
     )
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the answer that is spread over all tokens")
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="seq2seq, span, classification, tagging: share of the answer that is spread evenly"
+    )
     scheduled_sampling: float = Field(
         0.0, ge=0, le=1, description="seq2seq: share of target tokens that are the model's own by the end of training"
     )
@@ -309,6 +311,9 @@ class RunConfig(Section):
             raise ValueError(
                 f"data.augment changes the texts of a table, and {learns} learns from running text. Leave it out"
             )
+        if self.data.augment.active and learns in ("nsp", "tagging"):
+            holds = "two sentences are joined into one example" if learns == "nsp" else "spans point at its letters"
+            raise ValueError(f"data.augment changes a text of its own, and for {learns} {holds}. Leave it out")
         if kind == "huggingface" and not self.init_from:
             raise ValueError("huggingface is a model of the hub or of a folder. Add init_from: hf:NAME_OR_PATH")
         if kind == "huggingface" and self.objective.kind == "mlm" and self.objective.next_sentence:

@@ -102,6 +102,12 @@ def test_the_settings_reach_a_run_and_are_refused_out_of_range() -> None:
         resolve([("line", {"typos": 0.1})])
 
 
+@pytest.mark.parametrize("objective", ["tagging", "nsp"])
+def test_it_is_refused_where_the_answer_lies_in_the_very_letters_or_in_two_texts(objective: str) -> None:
+    with pytest.raises(ConfigError, match=r"augment changes a text of its own"):
+        resolve([("call", {"model": "bert", "objective": objective, "data.augment.typos": 0.1})])
+
+
 def test_a_run_learns_from_changed_texts_and_from_the_same_ones_again() -> None:
     rows = pd.DataFrame({"text": ["天气很好，去公园", "下雨了，待在家里"] * 60, "label": ["晴", "雨"] * 60})
     settings = {
