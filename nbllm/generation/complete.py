@@ -1,7 +1,8 @@
 """Going on from many texts at once, and how many bits their true continuations take.
 
-White space at the end of a prompt is taken off and asked for again: a byte-level vocabulary joins a space to the word
-behind it, so that a prompt which ends in one would begin in the middle of a token ("token healing", Lundberg 2023).
+White space at the end of a prompt is taken off and asked for again, and so are signs: a byte-level vocabulary joins a
+space to the word behind it and one sign to the next, as in `._`, so that a prompt which ends in one would begin in the
+middle of a token ("token healing", Lundberg 2023).
 
 B texts of equal length in tokens, T tokens, V vocabulary.
 """
@@ -9,6 +10,7 @@ B texts of equal length in tokens, T tokens, V vocabulary.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 
 import torch
@@ -22,6 +24,7 @@ from nbllm.generation.result import Generation, Piece
 from nbllm.generation.sampling import Sampler
 from nbllm.models.evaluating import evaluating
 
+_SIGNS = re.compile(r" ?(?:[^\w\s]|_)+$")  # what GPT-2's word pattern takes as one
 Stop = Callable[[str], int | None]
 """Where a continuation ends, as soon as that can be told of its beginning."""
 Heard = Callable[[Generation, float], bool | None]
@@ -34,7 +37,7 @@ def complete(
 ) -> list[tuple[Generation, float]]:  # fmt: skip
     """The continuation of each prompt, to where its stop says or to `max_tokens`, and how likely a token of it was
     (geometric mean). Of a long prompt the end is read, which leaves a quarter of the context to write into."""
-    healed = [_healed(tokenizer, prompt) for prompt in prompts]
+    healed = [_begun(tokenizer, prompt) for prompt in prompts]
     groups: dict[int, list[int]] = {}
     ids = [_ids(tokenizer, text)[-max(1, context - min(max_tokens, context // 4)) :] for text, _ in healed]
     for place, each in enumerate(ids):
@@ -87,11 +90,12 @@ def _write(
     likely: list[list[float]] = [[] for _ in spaces]
     texts: list[str | None] = [None] * len(spaces)
     due = [space.encode() for space in spaces]
+    known = [_bytes(tokenizer, i) for i in range(tokenizer.get_vocab_size())] if any(due) else []
     with evaluating(module), torch.inference_mode():
         tokens_BT = first_BT
         for _ in range(max_tokens):
             logits_BV = beginning.forbid(reader.read(tokens_BT))
-            logits_BV = _owed(logits_BV, tokenizer, due)
+            logits_BV = _owed(logits_BV, known, due)
             tokens_BT = sampler.draw(logits_BV, None, generator).unsqueeze(1)
             likely_B = logits_BV.float().log_softmax(-1).gather(1, tokens_BT).squeeze(1).tolist()
             for row, token in enumerate(tokens_BT.squeeze(1).tolist()):
@@ -141,6 +145,16 @@ def _told(
     return Generation("", pieces, labels, 0.0), sure
 
 
+def _begun(tokenizer: Tokenizer, prompt: str) -> tuple[str, str]:
+    """A prompt without the white space at its end, or without the signs there, and what was taken off."""
+    from nbllm.data.tokenizers import is_byte_level
+
+    text, taken = _healed(tokenizer, prompt)
+    if not taken and is_byte_level(tokenizer) and (signs := _SIGNS.search(prompt)):
+        return prompt[: signs.start()], signs[0]
+    return text, taken
+
+
 def _healed(tokenizer: Tokenizer, prompt: str) -> tuple[str, str]:
     """A prompt without the white space at its end, and that space; as it is where tokens are not made of bytes."""
     from nbllm.data.tokenizers import is_byte_level
@@ -155,15 +169,14 @@ def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
     return tokenizer.encode(text, add_special_tokens=False).ids or [end_id(tokenizer) or 0]
 
 
-def _owed(logits_BV: torch.Tensor, tokenizer: Tokenizer, due: Sequence[bytes]) -> torch.Tensor:
-    """The logits with all tokens left out that do not go along with the white space that is still due."""
+def _owed(logits_BV: torch.Tensor, known: Sequence[bytes], due: Sequence[bytes]) -> torch.Tensor:
+    """The logits, without all tokens that do not go along with what is still due; `known` are the bytes of each."""
     if not any(due):
         return logits_BV
     logits_BV = logits_BV.clone()
-    for row, space in enumerate(due):
-        if space:
-            known = (_bytes(tokenizer, i) for i in range(tokenizer.get_vocab_size()))
-            fits = [bool(each) and (each.startswith(space) or space.startswith(each)) for each in known]
+    for row, begun in enumerate(due):
+        if begun:
+            fits = [bool(each) and (each.startswith(begun) or begun.startswith(each)) for each in known]
             logits_BV[row, : len(fits)][~torch.tensor(fits, device=logits_BV.device)] = -torch.inf
     return logits_BV
 

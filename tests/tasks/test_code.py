@@ -172,7 +172,9 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Any:
     names = ("width", "height", "depth", "colour", "weight", "price", "owner", "label")
     for number in range(4):
         text = "".join(
-            f"def get_{name}(thing):\n    value = thing.{name}\n    return value\n\n\n" for name in (*names, *names)
+            f"def get_{name}(thing):\n    value = thing.{name}\n    return value\n\n\n"
+            "def tell(thing):\n    thing._said = thing._heard\n\n\n"
+            for name in (*names, *names)
         )
         (folder / f"part{number}.py").write_text(text, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
@@ -200,6 +202,13 @@ def test_a_model_completes_lines_and_bodies(learned: Any, task: Code) -> None:
     (spaced,) = task.predict(["def get_price(thing):\n    value = "], model=model)["completion"]
     assert spaced.startswith("thing."), "a space at the end is no other prompt"
     assert (found["probability"] > 0.3).all()
+
+
+def test_a_sign_at_the_end_may_be_one_token_with_the_next(learned: Any, task: Code) -> None:
+    model = learned.load()
+    assert any("._" in token for token in model.tokenizer.get_vocab()), "the two were always seen as one"
+    (said,) = task.predict(["def tell(thing):\n    thing."], model=model)["completion"]
+    assert said == "_said = thing._heard"
 
 
 def test_it_is_scored_on_what_it_held_out(learned: Any, task: Code) -> None:
