@@ -48,6 +48,7 @@ _LABELS = {
     "probe.every": "map every", "probe.text": "text to watch", "objective.kl_steps": "KL warm-up",
     "objective.kl_weight": "KL weight", "tokenizer.separate": "vocabulary of the target apart",
     "data.use": "share that is used", "data.held_out": "held out", "train.device": "device", "train.clip": "clip",
+    "train.gpus": "GPUs",
     "lora.rank": "LoRA rank", "lora.alpha": "LoRA alpha", "lora.dropout": "LoRA dropout", "lora.targets": "LoRA layers",
     "data.limit_mb": "at most", "tokenizer.sample_mb": "learned on", "train.disk_mb": "room on the disk",
 }  # fmt: skip

@@ -107,7 +107,8 @@ def _below(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any]]:
 def _kind(annotation: Any) -> tuple[Any, tuple[str, ...]]:
     """The kind of a leaf's values, and its choices where it has few."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        annotation = next(a for a in typing.get_args(annotation) if a is not type(None))
+        kinds = [a for a in typing.get_args(annotation) if a is not type(None)]
+        annotation = kinds[0] if len(kinds) == 1 else str  # a number or a word is typed as text
     if typing.get_origin(annotation) is typing.Annotated:
         annotation = typing.get_args(annotation)[0]
     if typing.get_origin(annotation) is Literal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -202,7 +202,12 @@ class TrainConfig(Section):
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="numbers of the matrix products")
     compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps")
-    threads: int | None = Field(None, ge=1, description="CPU threads; the container's share where not given")
+    gpus: int | Literal["all"] = Field(
+        1, description="GPUs that share each batch, a number or all; with device cpu, processes that do"
+    )
+    threads: int | None = Field(
+        None, ge=1, description="CPU threads of a process; its share of the container's where not given"
+    )
     seed: int = Field(1337, ge=0, lt=2**63, description="seed of weights, data order and samples")
     evaluate_every: int = Field(100, ge=1, description="steps between measurements of the held-out loss")
     evaluate_tokens: int = Field(16_384, ge=1, description="held-out tokens a measurement reads, at most")
@@ -243,6 +248,15 @@ class TrainConfig(Section):
             raise ValueError(f"'{value}' is no device. Use auto, cpu, cuda, cuda:1 or mps")
         return value
 
+    @field_validator("gpus", mode="before")
+    @classmethod
+    def _gpus(cls, value: Any) -> int | str:
+        if value == "all":
+            return "all"
+        if isinstance(value, bool) or not str(value).isdigit() or int(value) < 1:
+            raise ValueError(f"'{value}' is no number of GPUs. Use a number from 1 on, or all")
+        return int(value)
+
     @model_validator(mode="after")
     def _coherent(self) -> TrainConfig:
         given = [b for b in BUDGETS if getattr(self, b) is not None]
@@ -252,6 +266,12 @@ class TrainConfig(Section):
             near = max(n for n in range(1, self.accumulate + 1) if self.batch_size % n == 0)
             raise ValueError(
                 f"accumulate {self.accumulate} does not divide batch_size {self.batch_size}. Try accumulate: {near}"
+            )
+        if self.gpus != 1 and (self.device == "mps" or ":" in self.device):
+            raise ValueError(f"device {self.device} is one GPU, and gpus is {self.gpus}. Use device: cuda, or gpus: 1")
+        if self.gpus != "all" and self.gpus > self.batch_size:
+            raise ValueError(
+                f"{self.gpus} GPUs cannot share a batch_size of {self.batch_size}. Use batch_size: {self.gpus} or more"
             )
         return self
 
@@ -323,6 +343,10 @@ class RunConfig(Section):
             )
         if self.objective.teacher and learns != "clm":
             raise ValueError(f"a teacher teaches the next token, and this run learns {learns}. Leave out teacher")
+        if self.train.gpus != 1 and learns == "elbo" and self.objective.free_bits:
+            raise ValueError(
+                "free bits are counted over a whole batch, which several GPUs share. Use free_bits: 0, or gpus: 1"
+            )
         if self.lora.rank and not self.init_from:
             raise ValueError("lora adapts a model that was trained before. Add init_from: RUN, or lora.rank: 0")
         return self

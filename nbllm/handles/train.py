@@ -11,7 +11,7 @@ from nbllm.errors import NbllmError, RunError
 from nbllm.handles.model import Model
 from nbllm.handles.run import Run, start
 from nbllm.models.huggingface import source
-from nbllm.runners import pieces, plan
+from nbllm.runners import inline, pieces, plan
 from nbllm.store import archive
 from nbllm.store.files import read_json
 from nbllm.store.folder import RunFolder, find_run, list_runs, runs_root
@@ -106,6 +106,8 @@ def create(
     """The folder of a run, to be started. An NbllmError where the run cannot be made."""
     if runner not in ("process", "inline"):
         raise RunError(f"There is no runner '{runner}'.", "Use process or inline.")
+    if runner == "inline":
+        inline.check(config)
     if runner == "process":
         pieces.pack(config)  # what cannot be sent is said before there is a run
     return plan.create(name, config, records=records, replace=replace, command=command)

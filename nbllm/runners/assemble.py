@@ -55,12 +55,15 @@ def prepare(folder: RunFolder, config: RunConfig, reporter: Reporter) -> dict[st
     return report
 
 
-def assemble(folder: RunFolder, config: RunConfig, device: torch.device, report: dict[str, Any]) -> Training:
-    """Module, optimizers, batches, sampler and probe of a run, as they are before the first step."""
+def assemble(
+    folder: RunFolder, config: RunConfig, device: torch.device, report: dict[str, Any], processes: int = 1
+) -> Training:
+    """Module, optimizers, batches, sampler and probe of a run, as they are before the first step. `processes` are those
+    that are to share each batch."""
     settings = config.train
     torch.manual_seed(settings.seed)
     objective = open_objective(folder.path, config)
-    check_memory(config, device, objective.task.tokenizer.get_vocab_size())
+    check_memory(config, device, objective.task.tokenizer.get_vocab_size(), processes)
     teacher.engage(folder, config, objective, device)
     if hasattr(objective, "balance"):
         objective.balance([report.get("label_counts", {}).get(label, 0) for label in objective.task.labels])
@@ -113,14 +116,18 @@ def open_objective(folder: Path, config: RunConfig) -> Objective:
 
 def _record_parent(folder: RunFolder, about: dict[str, Any]) -> None:
     environment: dict[str, Any] = read_json(folder.environment, {})
-    write_json(folder.environment, {**environment, "parent": about})
+    if environment.get("parent") != about:
+        write_json(folder.environment, {**environment, "parent": about})
 
 
-def check_memory(config: RunConfig, device: torch.device, vocab_size: int) -> None:
+def check_memory(config: RunConfig, device: torch.device, vocab_size: int, processes: int = 1) -> None:
     """ConfigError with the figures where the training cannot fit into the device's memory."""
     if not estimate.knows(config.model):
         return
-    needed = estimate.memory(config, vocab_size)["total"]
+    parts = estimate.memory(config, vocab_size)
+    needed = parts["total"] - parts["activations"] + parts["activations"] // processes
+    if device.type == "cpu":
+        needed *= processes
     there = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else memory_limit()
     if needed > there:
         raise ConfigError(

@@ -9,10 +9,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from nbllm.config import RunConfig
+from nbllm.errors import RunError
 from nbllm.runners.claim import claim
 from nbllm.runners.machine import share_cores
 from nbllm.store.folder import RunFolder
 from nbllm.store.status import read_status
+
+
+def check(config: RunConfig) -> None:
+    """RunError for what cannot be done inline."""
+    if config.train.gpus != 1:
+        raise RunError(
+            f"An inline run trains in this very process, and train.gpus is {config.train.gpus}.",
+            "Leave out runner=inline, or gpus.",
+        )
 
 
 def run_inline(folder: RunFolder) -> None:

@@ -93,6 +93,38 @@ def pick_device(wanted: str) -> str:
     return wanted if kind != "cuda" or index else "cuda:0"
 
 
+def pick_devices(wanted: str, gpus: int | str) -> list[str]:
+    """The device of each process of a run: one, or several by `train.gpus`. ConfigError where the machine has fewer.
+
+    On a CPU that is asked for by name they are processes that share its cores.
+    """
+    import torch
+
+    first = pick_device(wanted)
+    kind = first.partition(":")[0]
+    if gpus == 1 or (gpus == "all" and kind != "cuda"):
+        return [first]
+    if kind == "cpu" and wanted == "cpu":
+        return ["cpu"] * int(gpus)
+    there = torch.cuda.device_count() if kind == "cuda" else int(kind == "mps")
+    count = there if gpus == "all" else int(gpus)
+    if count > there:
+        has = f"{there} GPU{'s' if there > 1 else ''}" if there else "no GPU"
+        raise ConfigError(
+            f"train.gpus is {gpus} and this machine has {has}.",
+            "Use gpus: all, which takes what there is." if there else "Leave out gpus.",
+        )
+    names = {torch.cuda.get_device_name(index) for index in range(count)}
+    if len(names) > 1:
+        raise ConfigError(
+            f"These GPUs are of different kinds ({', '.join(sorted(names))}), and would not stay alike.",
+            "Set CUDA_VISIBLE_DEVICES to those of one kind, or use gpus: 1.",
+        )
+    if count > 1 and not torch.distributed.is_nccl_available():
+        raise ConfigError("Several GPUs need NCCL, which torch has on Linux.", "Use gpus: 1.")
+    return [f"cuda:{index}" for index in range(count)]
+
+
 def identity() -> dict[str, object]:
     """Who a worker is: its pid, when it started, on which host."""
     return {"pid": os.getpid(), "started": psutil.Process().create_time(), "host": socket.gethostname()}

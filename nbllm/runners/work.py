@@ -17,10 +17,11 @@ from nbllm.runners import pieces
 from nbllm.runners.assemble import assemble, prepare, save_probe
 from nbllm.runners.fit import fit
 from nbllm.runners.listeners import Listeners
-from nbllm.runners.machine import cores, memory_free, pick_device
+from nbllm.runners.machine import cores, memory_free, pick_devices
 from nbllm.runners.queue import Place
 from nbllm.runners.reporter import Reporter
 from nbllm.runners.saver import Saver
+from nbllm.runners.team import together
 from nbllm.store import control as control_folder
 from nbllm.store.events import EventWriter, read_events
 from nbllm.store.files import read_json, write_json
@@ -40,7 +41,7 @@ from nbllm.training.events import (
     Started,
     Step,
 )
-from nbllm.training.loop import Progress, Training, train
+from nbllm.training.loop import Training, train
 from nbllm.training.metrics import measure
 from nbllm.training.observer import Observer, dead_parts
 
@@ -58,7 +59,7 @@ def work(
     with Reporter(folder, status) as reporter:
         try:
             pieces.register(payload)
-            _work(folder, reporter, stop_asked)
+            _work(folder, reporter, stop_asked, payload)
         except NbllmError as error:
             fault = {"message": error.message, "advice": error.advice, "kind": type(error).__name__}
             reporter.update("failed", error=fault, message="")
@@ -75,22 +76,26 @@ def work(
                 raise
 
 
-def _work(folder: RunFolder, reporter: Reporter, stop_asked: Callable[[], bool]) -> None:
+def _work(folder: RunFolder, reporter: Reporter, stop_asked: Callable[[], bool], payload: bytes) -> None:
     config = RunConfig.from_yaml(folder.config.read_text(encoding="utf-8"))
-    threads = config.train.threads or cores()
+    devices = pick_devices(config.train.device, config.train.gpus)
+    threads = config.train.threads or max(1, cores() // len(devices))
     torch.set_num_threads(threads)
-    device = torch.device(pick_device(config.train.device))
-    reporter.update("preparing", device=str(device), message="reading")
+    device = torch.device(devices[0])
+    reporter.update("preparing", device=_named(devices), message="reading")
     report = prepare(folder, config, reporter)
     config = fit(folder, config, device, report, reporter)
-    training = assemble(folder, config, device, report)
+    training = assemble(folder, config, device, report, len(devices))
     metrics = {name: METRICS.get(name) for name in config.train.metrics}
     if metrics:
         held_out = training.held_out
         training.measure = lambda: measure(metrics, training.objective, training.module, held_out(), reporter.note)
     parameters = sum(p.numel() for p in training.module.parameters())
     trained = sum(p.numel() for p in training.module.parameters() if p.requires_grad)
-    _record(folder, threads, device, {"parameters": parameters, "parameters_trained": trained}, report)
+    counts = {"parameters": parameters, "parameters_trained": trained}
+    if len(devices) > 1:
+        counts["processes"] = len(devices)
+    _record(folder, threads, device, counts, report)
     with ExitStack() as stack:
         writer = EventWriter(folder.metrics)
         samples = EventWriter(folder.samples)
@@ -104,16 +109,27 @@ def _work(folder: RunFolder, reporter: Reporter, stop_asked: Callable[[], bool])
             reporter.update(trained=trained)
         listeners = Listeners(folder, config, training.module, reporter)
         control = _FolderControl(folder, again, reporter, stop_asked, saver, writer, listeners)
-        place = _DevicePlace(str(device), config.train.queue, reporter, control)
+        place = _DevicePlace(devices, config.train.queue, reporter, control)
         stack.callback(place.leave)
         if not place.take():
             reporter.update("stopped", message="stopped while waiting for the device")
             return
+        if len(devices) > 1:
+            reporter.update("preparing", message=f"starting {len(devices)} processes")
+            stack.enter_context(together(folder, training, devices, payload, reporter))
         reporter.update("training", message="")
         started = Started(training.progress.step, resumed=folder.metrics.stat().st_size > 0)
         events = stack.enter_context(closing(listeners.hear(train(training, control), started)))
         observer = Observer(read_events(folder.metrics), fresh=config.init_from is None)
         _follow(events, folder, training, reporter, place, saver, writer, samples, observer)
+
+
+def _named(devices: list[str]) -> str:
+    """cuda:0, or cuda: 4 GPUs."""
+    if len(devices) == 1:
+        return devices[0]
+    kind = devices[0].partition(":")[0]
+    return f"{kind}: {len(devices)} {'processes' if kind == 'cpu' else 'GPUs'}"
 
 
 def _record(
@@ -169,14 +185,7 @@ def _load_last_good(folder: RunFolder, training: Training) -> int:
             place.rename(place.with_name(f".damaged-{place.name}"))
             fault = fault or error
             continue
-        training.optimizers.load(tensors)
-        planned = training.progress.steps
-        training.progress = Progress.from_state(state)
-        if training.progress.steps is None:
-            training.progress.steps = planned
-        checkpoint.set_generator_states(tensors, training.module)
-        if training.load_data_state is not None and state.get("data"):
-            training.load_data_state(state["data"])
+        training.restore(state, tensors)
         return step
     if fault:
         raise fault
@@ -244,26 +253,27 @@ class _FolderControl:
 
 
 class _DevicePlace:
-    """The run's place on its device; nothing at all where the run does not queue."""
+    """The run's place on its devices; nothing at all where the run does not queue."""
 
-    def __init__(self, device: str, queues: bool, reporter: Reporter, control: _FolderControl):
-        self._place = Place(device) if queues else None
+    def __init__(self, devices: list[str], queues: bool, reporter: Reporter, control: _FolderControl):
+        # All runs take them in one order, so that no two wait for each other.
+        self._places = [Place(device) for device in dict.fromkeys(devices)] if queues else []
         self._reporter = reporter
         self._control = control
 
     def take(self) -> bool:
-        if self._place is None:
-            return True
-
         def waiting(ahead: int) -> bool:
             self._reporter.update("queued", message=f"waiting for the device, {ahead} before this run")
             return not self._control.wants_stop()
 
-        return self._place.take(waiting)
+        if all(place.take(waiting) for place in self._places):
+            return True
+        self.leave()
+        return False
 
     def leave(self) -> None:
-        if self._place is not None:
-            self._place.leave()
+        for place in self._places:
+            place.leave()
 
 
 def _follow(

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nbllm.config import TrainConfig
-from nbllm.errors import ModelError
-from nbllm.objectives.base import Batch, split
+from nbllm.objectives.base import Batch
 from nbllm.objectives.evaluate import evaluate
-from nbllm.training.checkpoint import generator_states, set_generator_states
-from nbllm.training.diagnosis import Diverged, runaway
+from nbllm.training.checkpoint import set_generator_states
+from nbllm.training.diagnosis import runaway
 from nbllm.training.events import (
     Applied,
     Ended,
@@ -37,6 +35,10 @@ from nbllm.training.events import (
 )
 from nbllm.training.optim import Optimizers
 from nbllm.training.schedules import lr_factor
+from nbllm.training.update import update
+
+if TYPE_CHECKING:
+    from nbllm.training.parallel import Peers
 
 CALIBRATION_SECONDS = 3.0
 CALIBRATION_STEPS = 10
@@ -107,6 +109,18 @@ class Training:
     data_state: Callable[[int], dict[str, Any]] | None = None  # where the data stand before a step, for a checkpoint
     load_data_state: Callable[[dict[str, Any]], None] | None = None
     steps_pending: bool = False  # a budget fixed before a resume will be set again: none is to be calibrated
+    peers: Peers | None = None  # the other processes that learn the same model, each from its rows of the batch
+
+    def restore(self, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Take what a checkpoint holds beside the weights: optimizer, counters, generators, place in the data."""
+        self.optimizers.load(tensors)
+        planned = self.progress.steps
+        self.progress = Progress.from_state(state)
+        if self.progress.steps is None:
+            self.progress.steps = planned
+        set_generator_states(tensors, self.module)
+        if self.load_data_state is not None and state.get("data"):
+            self.load_data_state(state["data"])
 
 
 def train(training: Training, control: Control) -> Iterator[Event]:
@@ -139,7 +153,7 @@ def train(training: Training, control: Control) -> Iterator[Event]:
             reason = "time"
             break
         factor = lr_factor(progress.step, progress.steps, config)
-        loss, norm, metrics, halved = _step(training, progress.lr * factor)
+        loss, norm, metrics, halved = update(training, progress.lr * factor)
         progress.step += 1
         if halved:
             yield Applied(progress.step - 1, "batch", {"accumulate": progress.accumulate})
@@ -168,66 +182,14 @@ def train(training: Training, control: Control) -> Iterator[Event]:
     yield Ended(progress.step, reason)
 
 
-def _step(training: Training, lr: float) -> tuple[float, float, dict[str, float], bool]:
-    """One update. Returns loss, gradient norm, metrics, and whether memory ran out and the batch was cut smaller."""
-    halved = False
-    while True:
-        generators = generator_states(training.module)
-        try:
-            loss, norm, metrics = _backward(training)
-            break
-        except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            training.optimizers.zero_grad()
-            progress = training.progress
-            if progress.accumulate * 2 > training.config.batch_size:
-                raise ModelError(
-                    "Even one window at a time does not fit into memory.",
-                    "Take a smaller train.context, model.width or --size.",
-                ) from None
-            progress.accumulate *= 2
-            while training.config.batch_size % progress.accumulate:
-                progress.accumulate += 1
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-            set_generator_states(generators, training.module)
-            halved = True
-    try:
-        training.optimizers.step(lr)
-    except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise ModelError(
-            "There is no memory for the optimizer's state; the last checkpoint is kept.",
-            "Take a smaller model.width, model.layers or --size.",
-        ) from None
-    return loss, norm, metrics, halved
-
-
-def _backward(training: Training) -> tuple[float, float, dict[str, float]]:
-    """Loss and gradients of the batch of this step, part by part, clipped."""
-    module, optimizers, progress, config = training.module, training.optimizers, training.progress, training.config
-    batch, objective = training.batch(progress.step), training.objective
-    optimizers.zero_grad(progress.step)
-    total = 0.0
-    sums: dict[str, float] = {}
-    parts = split(batch, progress.accumulate) if progress.accumulate > 1 else [batch]
-    whole = objective.weight(batch) if len(parts) > 1 else 1
-    for part in parts:
-        share = objective.weight(part) / (whole or 1) if len(parts) > 1 else 1.0
-        with training.autocast() if training.autocast is not None else nullcontext():
-            loss, metrics = objective.loss(module, part, progress.step)
-        (loss if len(parts) == 1 else loss * share).backward()
-        total += float(loss.detach()) * share
-        for name, value in metrics.items():
-            sums[name] = sums.get(name, 0.0) + float(value) * share
-    limit = config.clip or math.inf
-    norm = float(torch.nn.utils.clip_grad_norm_(optimizers.parameters, limit))
-    if not (math.isfinite(total) and math.isfinite(norm)):
-        raise Diverged.not_a_number(progress.step, total)
-    progress.tokens += objective.tokens(batch)
-    return total, norm, sums
+def follow(training: Training, announced: Iterable[tuple[int, float, int]]) -> None:
+    """What a process does whose peer runs `train`: the steps that it announces (its number, learning rate, parts
+    of the batch), as long as there are any. What is measured, looked at, saved or commanded is the other's alone."""
+    training.module.train()
+    progress = training.progress
+    for step, lr, accumulate in announced:
+        progress.step, progress.accumulate = step, max(accumulate, progress.accumulate)
+        update(training, lr)
 
 
 def _logged(progress: Progress, lr: float) -> Step:
@@ -303,14 +265,6 @@ def _obey(training: Training, commands: list[dict[str, Any]], control: Control, 
             return None
         control.idle()
         commands = control.take(progress.step)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the error is that memory ran out, on any device."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    text = str(error).lower()
-    return any(sign in text for sign in ("out of memory", "can't allocate memory", "not enough memory"))
 
 
 def _log_interval(step: int) -> int:

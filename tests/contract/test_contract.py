@@ -17,7 +17,7 @@ from nbllm.models import estimate
 from nbllm.models.estimate import Shape
 from nbllm.objectives.base import IGNORED, Batch
 from nbllm.objectives.evaluate import evaluate
-from nbllm.training import loop
+from nbllm.training import update
 from nbllm.training.loop import Progress, Training
 from nbllm.training.optim import Optimizers
 from tests.contract.cases import CASES, Made, batch, cases, configure, made, row, writing
@@ -231,7 +231,7 @@ def gradients(found: Made, each: Batch, parts: int) -> tuple[float, dict[str, Te
         module=found.module, optimizers=Optimizers(found.module, config), objective=found.objective, config=config,
         batch=lambda step: each, held_out=list, progress=Progress(step=1, steps=10, accumulate=parts),
     )  # fmt: skip
-    loss, _, _ = loop._backward(training)
+    loss, _, _ = update.gradients(training)
     return loss, {n: p.grad.clone() for n, p in found.module.named_parameters() if p.grad is not None}
 
 

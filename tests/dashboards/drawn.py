@@ -143,6 +143,8 @@ def _value(random_: random.Random, field: FormField) -> Any:
         return random_.choice(CANARIES)
     if field.path == "train.device":
         return random_.choice(["auto", "cpu", "cuda", "cuda:1", "mps"])
+    if field.path == "train.gpus":
+        return random_.choice([2, 3, "all"])
     if field.path == "tokenizer.kind":
         return random_.choice([*field.choices, "./a tokenizer.json"])
     if field.kind == "list":
