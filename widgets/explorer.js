@@ -1,8 +1,9 @@
 // The attention explorer: all heads as pictures, one of them as a heatmap, as lines or as its strongest pairs, what was
 // measured of every head, steps of a training and two of them side by side. The weights lie in the page: all of it works
 // while the kernel is busy or gone.
+import { begin, tabList } from "./begin.js";
 import { palette } from "./chart.js";
-import { choice, count, el, freshId, keepKeys, say, slider } from "./dom.js";
+import { choice, count, el, freshId, say, slider } from "./dom.js";
 import { headTable, pictures, widthOf } from "./explorer-heads.js";
 import { heat, holding, wholeOf, zoomed } from "./explorer-heat.js";
 import { lines } from "./explorer-lines.js";
@@ -14,12 +15,9 @@ const VIEWS = { heatmap: "Heatmap", lines: "Lines", pairs: "Strongest pairs", he
 const HOW = { off: "one", side: "side by side", difference: "difference" };
 const BEAT = 350; // ms a step when played
 
-function render({ model, el: root, signal: given }) {
-  const controller = new AbortController();
-  const signal = controller.signal;
-  given?.addEventListener("abort", () => controller.abort());
-  root.classList.add("nbllm-panel", "nbllm-explorer");
-  keepKeys(root, signal);
+function render(context) {
+  const { model, el: root } = context;
+  const { signal, listen, end } = begin(context, "nbllm-explorer");
 
   const store = mapsOf(model, () => later());
   let chosen = { ...model.get("view") };
@@ -72,19 +70,8 @@ function render({ model, el: root, signal: given }) {
   const controlsHead = el("div", { class: "nbllm-controls" }, labelled("layer", layer), labelled("head", head), labelled("colours", scale), zoom);
 
   // Tabs.
-  const keys = Object.keys(VIEWS);
   const readId = freshId("read"), bodyId = freshId("view");
-  const tabs = Object.entries(VIEWS).map(([key, text]) => el("button", { type: "button", role: "tab", id: freshId("tab"), "aria-controls": bodyId, onclick: () => changed({ show: key }) }, text));
-  const tabList = el("div", { class: "nbllm-tabs", role: "tablist", "aria-label": "ways to see the attention" }, ...tabs);
-  tabList.addEventListener("keydown", (event) => {
-    const here = keys.indexOf(chosen.show);
-    const next = { ArrowRight: (here + 1) % keys.length, ArrowLeft: (here - 1 + keys.length) % keys.length, Home: 0, End: keys.length - 1 }[event.key];
-    if (next === undefined) return;
-    event.preventDefault();
-    event.stopPropagation();
-    changed({ show: keys[next] });
-    tabs[next].focus();
-  });
+  const tabs = tabList("ways to see the attention", VIEWS, (key) => changed({ show: key }));
 
   // What is seen.
   const title = el("div", { class: "nbllm-title" });
@@ -94,14 +81,14 @@ function render({ model, el: root, signal: given }) {
   const heats = [0, 1].map((i) => heat({ oncursor: (cell, pointed) => move(cell, pointed, i), onwindow: look, describedby: readId }));
   const links = [0, 1].map(() => lines({ onfocus: (found) => { focus = found; drawMap(); tell(); }, onscroll: (top) => links.forEach((each) => each.scroll(top)), describedby: readId }));
   const pairs = pairTable((r, c) => open(r, c));
-  const heads = headTable({ choose: (m) => { changed({ map: m, show: lastMap }); tabs[keys.indexOf(lastMap)].focus({ preventScroll: true }); }, sort: (i) => changed({ sort: chosen.sort[0] === i ? [i, !chosen.sort[1]] : [i, i > 1] }) });
+  const heads = headTable({ choose: (m) => { changed({ map: m, show: lastMap }); tabs.of(lastMap).focus({ preventScroll: true }); }, sort: (i) => changed({ sort: chosen.sort[0] === i ? [i, !chosen.sort[1]] : [i, i > 1] }) });
   const legend = legendBar();
   const stage = el("div", { class: "nbllm-stage" });
   const body = el("div", { role: "tabpanel", id: bodyId }, heading, stage, legend.node, read);
   const grid = pictures((m) => changed({ map: m }));
   const foot = el("div", { class: "nbllm-quiet nbllm-explorer-foot" });
   const left = el("div", { class: "nbllm-explorer-left" }, grid.node);
-  const right = el("div", { class: "nbllm-explorer-right" }, el("div", { class: "nbllm-row" }, tabList), controlsHead, body);
+  const right = el("div", { class: "nbllm-explorer-right" }, el("div", { class: "nbllm-row" }, tabs.node), controlsHead, body);
   const main = el("div", { class: "nbllm-explorer-body" }, left, right);
   root.replaceChildren(title, controlsTop, main, foot, tip);
 
@@ -267,12 +254,7 @@ function render({ model, el: root, signal: given }) {
     head.value = place ? place[1] : 0;
     head.disabled = !place;
     scale.value = Object.keys(SCALES).indexOf(chosen.scale);
-    tabs.forEach((tab, i) => {
-      const here = keys[i] === chosen.show;
-      tab.setAttribute("aria-selected", String(here));
-      tab.tabIndex = here ? 0 : -1;
-      if (here) body.setAttribute("aria-labelledby", tab.id);
-    });
+    tabs.mark(chosen.show, body);
     scale.parentElement.hidden = chosen.show !== "heatmap" || chosen.how === "difference";
     zoom.hidden = chosen.show !== "heatmap";
     if (root.clientWidth > 700) main.style.gridTemplateColumns = `${widthOf(source, root.clientWidth * (current.beside ? 0.22 : 0.36))}px minmax(0, 1fr)`;
@@ -294,11 +276,11 @@ function render({ model, el: root, signal: given }) {
     tell();
     tip.hidden = true;
     const news = model.get("progress");
-    say(foot, [`${size(store.bytes())} of weights in this page, as float16`, news].filter(Boolean).join(" · "));
+    say(foot, [`${size(store.bytes())} of weights in this page`, news].filter(Boolean).join(" · "));
   }
   let waiting = false;
   const later = () => { if (!waiting) { waiting = true; requestAnimationFrame(() => { waiting = false; show(); }); } };
-  for (const trait of ["sources", "frames", "measures", "progress", "title"]) model.on(`change:${trait}`, later);
+  listen(["sources", "frames", "measures", "progress", "title"], later);
 
   function toggle() {
     if (playing) { clearInterval(playing); playing = null; } else {
@@ -322,7 +304,7 @@ function render({ model, el: root, signal: given }) {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", later, { signal });
   later();
   return () => {
-    controller.abort();
+    end();
     clearInterval(playing);
     sizes.disconnect();
     themes.disconnect();

@@ -46,7 +46,7 @@ export function header(model) {
     const value = Number(rate.value);
     if (!(value > 0 && value <= 10)) return rate.setAttribute("aria-invalid", "true");
     typing = false;
-    ask("set", { lr: value, text: `asked for lr ${value}` });
+    ask("set", { lr: value, text: `asked for learning rate ${value}` });
   });
 
   const resumes = () => ["paused", "stopped", "failed", "lost"].includes(model.get("status").state);
@@ -76,10 +76,10 @@ export function header(model) {
     progress.setAttribute("aria-valuenow", String(Math.round(100 * (share ?? 0))));
     progress.setAttribute("aria-valuetext", s.steps ? `step ${count(s.step)} of ${count(s.steps)}` : `${Math.round(100 * (share ?? 0))} percent`);
     progress.dataset.state = s.state ?? "";
-    say(numbers[0], s.steps ? `${count(s.step)} / ${count(s.steps)}` : s.step ? `${count(s.step)} steps` : "");
+    say(numbers[0], s.steps ? `${count(s.step)} of ${count(s.steps)} steps` : s.step ? `${count(s.step)} steps` : "");
     say(numbers[1], s.left !== null && s.left !== undefined ? `${clock(s.left)} left` : s.seconds ? `${clock(s.seconds)} trained` : "");
     say(numbers[2], s.rate && !ended ? `${brief(s.rate)} tokens/s` : "");
-    say(numbers[3], s.memory && !ended ? `${(s.memory / 1024).toFixed(1)} GB` : "");
+    say(numbers[3], s.memory && !ended ? `${(s.memory / 1024).toFixed(1)} GB of memory` : "");
     say(pause, resumes() ? "Resume" : "Pause");
     off(pause, !!asked || !(resumes() || ["training", "preparing", "starting", "queued"].includes(s.state)));
     off(stop, ended || asked?.command === "stop" || s.state === "stopping");
@@ -103,5 +103,5 @@ export function header(model) {
   return el("div", { class: "nbllm-header" },
     el("div", { class: "nbllm-title" }, name, summary, el("span", { class: "nbllm-where" }, dot, state)),
     el("div", { class: "nbllm-progress" }, progress, ...numbers),
-    el("div", { class: "nbllm-actions" }, pause, stop, checkpoint, keep.button, el("label", { class: "nbllm-control" }, el("span", {}, "lr"), rate), notice));
+    el("div", { class: "nbllm-actions" }, pause, stop, checkpoint, keep.button, el("label", { class: "nbllm-control" }, el("span", {}, "learning rate"), rate), notice));
 }

@@ -53,7 +53,7 @@ export function lossTab(model, view, changed) {
       hoverlabel: { bgcolor: colours.dark ? "#2b2f36" : "#ffffff", bordercolor: colours.line, font: { color: colours.ink } },
       xaxis: axis(colours, { anchor: "y2", visible: !blank, title: { text: title, font: { color: colours.quiet }, standoff: 8 }, hoverformat: v.x === "seconds" ? ".1f" : ",d", rangemode: "tozero",
         dtick: v.x === "step" && !(x[x.length - 1] > 10) ? 1 : null, exponentformat: "SI" }),
-      yaxis: axis(colours, { domain: [0.34, 1], visible: !blank, type: v.log ? "log" : "linear", title: { text: "loss", font: { color: colours.quiet } }, hoverformat: ".4f", nticks: 7 }),
+      yaxis: axis(colours, { domain: [0.34, 1], visible: !blank, type: v.log ? "log" : "linear", title: { text: "loss (nats)", font: { color: colours.quiet } }, hoverformat: ".4f", nticks: 7 }),
       yaxis2: axis(colours, { domain: [0, 0.24], visible: !none, nticks: 4, hoverformat: ".3~g", rangemode: "tozero",
         tickformat: v.below === "lr" ? "~g" : "~s" }),
       annotations: blank ? [note(waiting(model), 0.6, colours)] : [name],

@@ -50,6 +50,8 @@ class Option:
         """Its help with the choices and the default, on one line."""
         choices = f" ({' | '.join(self.choices)})" if self.choices else ""
         default = "" if self.default in (None, "", {}, []) else f" [{self.default}]"
+        if self.kind == "bool":
+            default = " [on]" if self.default else ""
         return f"{self.help}{choices}{default}"
 
 

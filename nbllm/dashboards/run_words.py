@@ -87,13 +87,43 @@ def _blocks(model: ModelConfig, mixers: list[str]) -> list[str]:
 
 
 def data_rows(watch: Watch) -> list[list[str]]:
-    """What is known of the data and of the machine."""
+    """What is known of the data and of the machine: in words first, then the settings that differ from the default,
+    then all that was written down of the machine."""
+    facts = dict(watch.facts)
     rows = []
     if watch.config is not None:
-        for key, value in watch.config.data.model_dump(mode="json").items():
-            if value is not None:
-                rows.append([f"data.{key}", _show(value)])
-    return rows + [[key, text] for key, text in watch.facts]
+        plain = RunConfig.model_validate({}).data.model_dump(mode="json")
+        settings = watch.config.data.model_dump(mode="json")
+        rows += [["source", _show(settings["source"])], *_prepared(facts)]
+        rows += [[f"data.{k}", _show(v)] for k, v in settings.items() if k != "source" and v != plain.get(k)]
+    libraries = [
+        f"{key.removeprefix('versions.')} {text}" for key, text in facts.items() if key.startswith("versions.")
+    ]
+    rest = [[key, text] for key, text in facts.items() if not key.startswith((*_TOLD, "versions."))]
+    return [*rows, *rest, *([["libraries", ", ".join(libraries)]] if libraries else [])]
+
+
+# What environment.json and the files of the data say of a text and its tokens, told by `_prepared`.
+_TOLD = ("data.", "report.", "train.", "held_out.")
+
+
+def _prepared(facts: dict[str, str]) -> list[list[str]]:
+    """How much text there was and what it became; [] before it is prepared."""
+    number = {key.removeprefix("data."): int(text) for key, text in facts.items() if text.isdigit() and "data." in key}
+    if "train_tokens" not in number:
+        return []
+    documents = number.get("documents")
+    pieces = {
+        "text": [(documents, "document" if documents == 1 else "documents"), (number.get("characters"), "characters"),
+                 (number.get("bytes"), "bytes")],
+        "tokens": [(number["train_tokens"], "to learn from"), (number.get("held_out_tokens"), "held out"),
+                   (number.get("unknown_tokens") or None, "unknown")],
+        "vocabulary": [(number.get("vocab_size"), "tokens")],
+    }  # fmt: skip
+    said = {name: ", ".join(f"{n:,} {what}" for n, what in each if n is not None) for name, each in pieces.items()}
+    removed = [[f"taken out, {key.removeprefix('data.removed.')}", text] for key, text in facts.items()
+               if key.startswith("data.removed.") and text != "0"]  # fmt: skip
+    return [[name, text] for name, text in said.items() if text] + removed
 
 
 def _show(value: Any) -> str:

@@ -76,7 +76,7 @@ class Generation(str):
             for text, probability in zip(self._texts, self.probabilities, strict=True)
             if text
         ]
-        speed = f" {len(self.ids) / self.seconds:,.0f} tokens/s" if self.seconds > 0 else ""
+        speed = f" at {len(self.ids) / self.seconds:,.0f} tokens/s" if self.seconds > 0 else ""
         score = "" if self.score is None else f", score {self.score:.2f} (log-likelihood by length)"
         return (
             '<div style="white-space:pre-wrap;overflow-wrap:anywhere;font-family:var(--jp-code-font-family,monospace)">'

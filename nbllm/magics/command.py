@@ -7,6 +7,7 @@ A `takes` string says which values a flag or a command takes, and is shown in th
 from __future__ import annotations
 
 import re
+import textwrap
 from dataclasses import dataclass
 from typing import Literal
 
@@ -72,6 +73,7 @@ def value_names(takes: str) -> list[str]:
     return [re.sub(r"[\[\].]", "", word) for word in takes.split()]
 
 
+_WIDE, _NAMES = 100, 26  # characters: a line of the help, and the names in front of it
 HELP = Flag("--help", "", "show this text", "bool")
 
 
@@ -88,9 +90,8 @@ def help_text(command: Command) -> str:
         lines += [f"    {line}" for line in example.splitlines()]
     rows = [(f"{flag.name} {flag.takes}".rstrip(), _describe(flag)) for flag in (*command.flags, HELP)]
     lines += ["", "Flags:", "", *_table(rows)]
-    for section in command.sections:
-        leaves = [leaf for leaf in command.leaves() if leaf.path.partition(".")[0] == section]
-        lines += ["", f"{section}:", "", *_table([(_usage(leaf), leaf.describe()) for leaf in leaves])]
+    for title, leaves in _groups(command).items():
+        lines += ["", f"{title}:", "", *_table([(_usage(leaf), leaf.describe()) for leaf in leaves])]
     return "\n".join(lines) + "\n"
 
 
@@ -104,6 +105,25 @@ def _usage(leaf: Option) -> str:
     return f"{leaf.flag} { ({'int': 'N', 'float': 'X', 'map': '{...}'}.get(leaf.kind, 'TEXT')) }"
 
 
+def _groups(command: Command) -> dict[str, list[Option]]:
+    """The settings of a command by their section; those that are a section by themselves stand together."""
+    alone: list[Option] = []
+    groups: dict[str, list[Option]] = {"what to begin with": alone}
+    for leaf in command.leaves():
+        section, dot, _ = leaf.path.partition(".")
+        if section in command.sections:
+            (groups.setdefault(section, []) if dot else alone).append(leaf)
+    return {title: leaves for title, leaves in groups.items() if leaves}
+
+
 def _table(rows: list[tuple[str, str]]) -> list[str]:
-    width = max(len(left) for left, _ in rows)
-    return [f"    {left:<{width}}  {right}" for left, right in rows]
+    """What is said of each, wrapped behind its name; a name that is too long for that has a line of its own."""
+    width = min(_NAMES, max(len(left) for left, _ in rows))
+    lines = []
+    for left, right in rows:
+        first, *more = textwrap.wrap(right, _WIDE - width - 6, break_on_hyphens=False) or [""]
+        lines += (
+            [f"    {left:<{width}}  {first}"] if len(left) <= width else [f"    {left}", f"{'':{width + 6}}{first}"]
+        )
+        lines += [f"{'':{width + 6}}{line}" for line in more]
+    return lines

@@ -28,7 +28,14 @@ class Camera:
 
     def cell(self, lab: Notebooks, index: int, name: str) -> None:
         """A cell of the current notebook with its output."""
-        self.sheets(lab.page.evaluate_handle(_NODE, index).as_element().screenshot(), name)
+        node, size = lab.page.evaluate_handle(_NODE, index).as_element(), lab.page.viewport_size
+        high = node.bounding_box()["height"] + 250 > size["height"]
+        if high:  # it is taken whole
+            lab.page.set_viewport_size({**size, "height": min(_HIGH, int(node.bounding_box()["height"]) + 300)})
+            lab.page.wait_for_timeout(500)
+        self.sheets(node.screenshot(), name)
+        if high:
+            lab.page.set_viewport_size(size)
 
     def page(self, page: Any, name: str) -> None:
         """What stands in the window."""

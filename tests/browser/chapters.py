@@ -53,14 +53,14 @@ def before(lab: Notebooks, camera: Camera) -> None:
 def start(lab: Notebooks, camera: Camera) -> None:
     """The README's first screen: train, watch, pause, talk to it half-trained, go on, come back."""
     cells = [LOAD, told("%%llm_train shakespeare"), told("%llm_generate shakespeare"), "%llm_runs"]
-    cells += ["%llm_attach shakespeare", "%llm_train --help", "run = nbllm.attach('shakespeare')\nrun"]
+    cells += ["%llm_attach shakespeare", "%llm_train --help", "import nbllm\n\nrun = nbllm.attach('shakespeare')\nrun"]
     with lab.notebook("start", cells) as page:
         lab.run_cell(0)
         lab.run_cell(1)
         camera.cell(lab, 1, "it starts")
         until(lambda: len(lab.drawn_steps(1)) > 3, "the first points", 120)
         camera.page(page, "it trains")
-        until(lambda: lab.drawn_steps(1)[-1] > 20, "more points", 240)
+        until(lambda: lab.drawn_steps(1)[-1] > 15, "more points", 240)
         lab.press(1, "Pause")
         until(lambda: "paused" in lab.state_text(1), "the pause", 60)
         camera.cell(lab, 1, "paused")

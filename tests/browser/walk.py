@@ -24,7 +24,7 @@ from tests.browser.chapters import CHAPTERS
 from tests.browser.notebooks import Notebooks
 from tests.clean import Clean
 
-STEPS = "120"
+STEPS = "60"
 
 
 @contextmanager

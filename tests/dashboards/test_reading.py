@@ -54,7 +54,7 @@ def test_everything_of_a_run(tmp_path: Path) -> None:
     assert values["probe"]["tokens"] == CHINESE
     assert values["probe"]["kept"] == [50, 100, 150, 200, 250]
     assert len(values["maps"]) == 5 * 4 * 4 * len(CHINESE) ** 2
-    assert ["data.source", "python-docs"] in values["data"]
+    assert ["source", "python-docs"] in values["data"]
     assert ["fingerprint.vocabulary", "65"] in values["data"]
     changed = {row[0] for row in values["network"]["rows"] if row[2]}
     assert "train.steps" in changed
