@@ -9,8 +9,6 @@ process above what it held before, each case in a process of its own.
 
 from __future__ import annotations
 
-import argparse
-import json
 import multiprocessing
 import statistics
 import sys
@@ -25,7 +23,7 @@ from torch import nn
 from nbllm.config import ModelConfig
 from nbllm.inspection.attention import gather, patterns
 from nbllm.models.language_model import LanguageModel
-from tests.figures.run import circumstances
+from tests.benchmarks.table import options, write
 
 SHAPES = {"4 layers of 128": (4, 128, 4), "6 layers of 384": (6, 384, 6), "12 layers of 768": (12, 768, 12)}
 LENGTHS = (128, 512, 1024)
@@ -108,16 +106,13 @@ def _status(name: str) -> float:
 
 def main() -> None:
     """Measure, print a table, and write the figures where a file is named."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", nargs="?")
-    parser.add_argument("--repeats", type=int, default=9)
-    arguments = parser.parse_args()
+    asked = options(__doc__, repeats=9)
     rows = []
     head = ["", "tokens", "plain", "off again", "float32", "float16", "peak MB: plain, f32, f16"]
     print("{:<18}{:>7}{:>10}{:>11}{:>10}{:>10}{:>28}".format(*head))
     for shape in SHAPES:
         for length in LENGTHS:
-            found = times(shape, length, arguments.repeats)
+            found = times(shape, length, asked.repeats)
             memory = {}
             if length == max(LENGTHS) and sys.platform == "linux":
                 memory = {way: peak(shape, length, way) for way in ("plain", "float32", "float16")}
@@ -126,8 +121,7 @@ def main() -> None:
             held = ", ".join(f"{value:,.0f}" for value in memory.values())
             line = f"{shape:<18}{length:>7}{found['ms']['plain']:>7.1f} ms{over[0]:>11}{over[1]:>10}{over[2]:>10}"
             print(f"{line}{held:>28}", flush=True)
-    if arguments.out:
-        Path(arguments.out).write_text(json.dumps({"rows": rows, "circumstances": circumstances()}, indent=1) + "\n")
+    write(rows, asked.out)
 
 
 if __name__ == "__main__":

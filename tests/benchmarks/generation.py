@@ -13,12 +13,9 @@ work on the machine disturbs least.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,7 +25,7 @@ from nbllm.config import ModelConfig
 from nbllm.generation.decode import generate
 from nbllm.models.cheaper import quantized, size
 from nbllm.models.language_model import LanguageModel
-from tests.figures.run import circumstances
+from tests.benchmarks.table import options, write
 
 LETTERS = 65
 SAMPLED = {"temperature": 0.8, "stop_at_eos": False}
@@ -222,19 +219,14 @@ PARTS: dict[str, Callable[[int], list[dict[str, Any]]]] = {"small": small, "batc
 
 def main() -> None:
     """Measure, print a table, and write the figures where a file is named."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", nargs="?", type=Path)
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--only", default=",".join(PARTS))
-    arguments = parser.parse_args()
+    asked = options(__doc__, repeats=7, only=",".join(PARTS))
     rows: list[dict[str, Any]] = []
-    for name in arguments.only.split(","):
-        found = PARTS[name](arguments.repeats)
+    for name in asked.only.split(","):
+        found = PARTS[name](asked.repeats)
         rows += found
         for each in found:
             print("  ".join(f"{key} {value}" for key, value in each.items()), flush=True)
-    if arguments.out:
-        arguments.out.write_text(json.dumps({"rows": rows, "protocol": __doc__, **circumstances()}, indent=1) + "\n")
+    write(rows, asked.out, protocol=__doc__)
 
 
 if __name__ == "__main__":

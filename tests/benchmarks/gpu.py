@@ -13,7 +13,6 @@ in seconds, to see that it runs.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import tempfile
@@ -33,7 +32,7 @@ from nbllm.models.flops import per_token
 from nbllm.models.language_model import LanguageModel
 from nbllm.training.optim import Optimizers
 from tests.benchmarks.generation import copies, letters, ours, qwen3, row, theirs, turns, writes
-from tests.figures.run import circumstances
+from tests.benchmarks.table import write
 
 Shape = dict[str, int]
 SMALL: Shape = {"layers": 12, "width": 768, "heads": 12}
@@ -204,9 +203,7 @@ def main() -> None:
         rows += found
         for each in found:
             print("  ".join(f"{key} {value}" for key, value in each.items()), flush=True)
-    if arguments.out:
-        told = {"card": card, "rows": rows, "protocol": __doc__, **circumstances()}
-        arguments.out.write_text(json.dumps(told, indent=1) + "\n")
+    write(rows, arguments.out, card=card, protocol=__doc__)
 
 
 if __name__ == "__main__":

@@ -9,15 +9,13 @@ or transformers loaded by then. Medians, with the range.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
-from tests.figures.run import ROOT, circumstances
+from tests.benchmarks.table import options, tell
+from tests.figures.run import ROOT
 
 _TOLD = "print(seconds, *sorted({'torch', 'pandas', 'transformers'} & set(loaded)))"
 CODES = {
@@ -81,15 +79,8 @@ def measure(repeats: int) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Measure, print, and write the figures where a file is named."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", nargs="?", type=Path)
-    parser.add_argument("--repeats", type=int, default=9)
-    arguments = parser.parse_args()
-    rows = measure(arguments.repeats)
-    for each in rows:
-        print("  ".join(f"{key} {value}" for key, value in each.items()))
-    if arguments.out:
-        arguments.out.write_text(json.dumps({"rows": rows, "protocol": __doc__, **circumstances()}, indent=1) + "\n")
+    asked = options(__doc__, repeats=9)
+    tell(measure(asked.repeats), asked.out, protocol=__doc__)
 
 
 if __name__ == "__main__":

@@ -26,9 +26,10 @@ import psutil
 from filelock import FileLock, Timeout
 
 from nbllm.store.folder import RunFolder
+from tests.benchmarks.table import write
 from tests.browser.notebooks import BUSY, Notebooks, until
 from tests.dashboards.synthetic import Writer, long_log, step_event
-from tests.figures.run import circumstances
+from tests.figures.run import markdown
 
 Row = dict[str, Any]
 LOAD = "%load_ext nbllm"
@@ -336,18 +337,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{name} ...", file=sys.stderr, flush=True)
         before = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
         rows += [{**each, "load before": before and round(before, 1)} for each in PARTS[name](options.repeats)]
-        if options.out:
-            report = {"rows": rows, **circumstances()}
-            options.out.write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
-    print_table(rows)
+        write(rows, options.out)
+    print(markdown(rows))
     return 1 if any(each["met"] is False for each in rows) else 0
-
-
-def print_table(rows: list[Row]) -> None:
-    """The rows as a Markdown table."""
-    print("| " + " | ".join(rows[0]) + " |\n|" + " --- |" * len(rows[0]))
-    for each in rows:
-        print("| " + " | ".join("" if value is None else str(value) for value in each.values()) + " |")
 
 
 if __name__ == "__main__":

@@ -11,16 +11,15 @@ medians of the rates, and of the ratios within a round.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
-from tests.figures.run import ROOT, circumstances
+from tests.benchmarks.table import options, tell
+from tests.figures.run import ROOT
 
 VOCABULARY, CONTEXT, BATCH, UNITS, THREADS, STEPS = 65, 64, 32, 256, 2, 40
 
@@ -127,17 +126,8 @@ def measure(rounds: int = 5, python: str | None = None) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Measure, print a table, and write the figures where a file is named."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", nargs="?")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--python")
-    arguments = parser.parse_args()
-    rows = measure(arguments.rounds, arguments.python)
-    print("| " + " | ".join(rows[0]) + " |\n|" + " --- |" * len(rows[0]))
-    for row in rows:
-        print("| " + " | ".join(map(str, row.values())) + " |")
-    if arguments.out:
-        Path(arguments.out).write_text(json.dumps({"rows": rows, "circumstances": circumstances()}, indent=1) + "\n")
+    asked = options(__doc__, rounds=5, python=str)
+    tell(measure(asked.rounds, asked.python), asked.out)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,8 @@ update, nothing else. They take turns; shown is the median of the ratio of their
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
-import json
 import os
 import statistics
 import tempfile
@@ -27,7 +25,7 @@ import nbllm
 from nbllm.runners.assemble import assemble
 from nbllm.store.files import read_json
 from nbllm.store.folder import RunFolder
-from tests.figures.run import circumstances
+from tests.benchmarks.table import options, tell
 
 CASES: dict[str, dict[str, Any]] = {
     "transformer 4x128": {"model": "transformer", "size": "mini"},
@@ -95,17 +93,8 @@ def measure(rounds: int = 7, steps: int = 400) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Measure, print a table, and write the figures where a file is named."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", nargs="?")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=400)
-    arguments = parser.parse_args()
-    rows = measure(arguments.rounds, arguments.steps)
-    print("| " + " | ".join(rows[0]) + " |\n|" + " --- |" * len(rows[0]))
-    for row in rows:
-        print("| " + " | ".join(map(str, row.values())) + " |")
-    if arguments.out:
-        Path(arguments.out).write_text(json.dumps({"rows": rows, "circumstances": circumstances()}, indent=1) + "\n")
+    asked = options(__doc__, rounds=7, steps=400)
+    tell(measure(asked.rounds, asked.steps), asked.out)
 
 
 if __name__ == "__main__":

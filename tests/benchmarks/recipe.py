@@ -14,8 +14,6 @@ are those of the processor, and ours works in a process of its own without a wor
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import statistics
 import tempfile
@@ -24,7 +22,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from tests.benchmarks import peers
-from tests.figures.run import circumstances
+from tests.benchmarks.table import options, tell
 
 CASES: dict[str, dict[str, Any]] = {
     "python-docs": {"data": "python-docs"},
@@ -114,20 +112,8 @@ def measure(
 
 def main() -> None:
     """Measure, print a table, and write the figures where a file is named."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", nargs="?")
-    parser.add_argument("--text")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--cases", default="")
-    parser.add_argument("--goal", type=float, help="what the recipe reaches on --text, where that is known")
-    parser.add_argument("--timed", type=int, default=200, help="steps of the recipe that a round times")
-    arguments = parser.parse_args()
-    rows = measure(arguments.rounds, arguments.text, arguments.cases, arguments.goal, arguments.timed)
-    print("| " + " | ".join(rows[0]) + " |\n|" + " --- |" * len(rows[0]))
-    for row in rows:
-        print("| " + " | ".join("" if value is None else str(value) for value in row.values()) + " |")
-    if arguments.out:
-        Path(arguments.out).write_text(json.dumps({"rows": rows, "circumstances": circumstances()}, indent=1) + "\n")
+    asked = options(__doc__, rounds=5, text=str, cases="", goal=float, timed=200)
+    tell(measure(asked.rounds, asked.text, asked.cases, asked.goal, asked.timed), asked.out)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,9 @@ NBLLM_BENCH_CLOCK=cpu the seconds are those of the processor.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,7 +28,7 @@ from nbllm.runners.assemble import narrowing
 from nbllm.training.loop import Progress, Training, train
 from nbllm.training.optim import Optimizers
 from tests.benchmarks import peers
-from tests.figures.run import circumstances
+from tests.benchmarks.table import options, tell
 
 VOCABULARY = 65
 TOKENS = peers.BATCH * peers.CONTEXT
@@ -169,17 +166,8 @@ def _ratio(one: list[float], other: list[float]) -> float:
 
 def main() -> None:
     """Measure, print a table, and write the figures where a file is named."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", nargs="?")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=60)
-    arguments = parser.parse_args()
-    rows = measure(arguments.rounds, arguments.steps)
-    print("| " + " | ".join(rows[0]) + " |\n|" + " --- |" * len(rows[0]))
-    for row in rows:
-        print("| " + " | ".join(map(str, row.values())) + " |")
-    if arguments.out:
-        Path(arguments.out).write_text(json.dumps({"rows": rows, "circumstances": circumstances()}, indent=1) + "\n")
+    asked = options(__doc__, rounds=7, steps=60)
+    tell(measure(asked.rounds, asked.steps), asked.out)
 
 
 if __name__ == "__main__":

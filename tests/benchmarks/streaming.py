@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,9 +25,9 @@ from nbllm.data.prepare import prepare
 from nbllm.data.tokenizers import load
 from nbllm.objectives.make import make
 from nbllm.runners.corpus import open_corpus
-from tests.benchmarks.tokenizing import generate
+from tests.benchmarks.tokenizing import child, generate
+from tests.figures.run import markdown
 
-ROOT = Path(__file__).resolve().parents[2]
 CONTEXT, BATCH = 256, 32
 ROW = 20_000  # bytes of a row of the shards
 SHARDS = 4
@@ -107,7 +106,7 @@ def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
             for how, source in (("streamed", str(text)), ("streamed", f"hf:{place}/shards"), ("from files", str(text))):
                 folder = Path(place) / f"{kind}-{len(rows)}"
                 folder.mkdir()
-                found = _child(source, kind, how, str(folder), str(tokens))
+                found = child("streaming", source, kind, how, folder, tokens)
                 tokens = tokens or int(found["tokens"])
                 rows.append(
                     {
@@ -126,18 +125,8 @@ def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
                 )
                 if options.out:
                     options.out.write_text(json.dumps(rows, indent=1), encoding="utf-8")
-    print("| " + " | ".join(rows[0]) + " |\n|" + " --- |" * len(rows[0]))
-    for row in rows:
-        print("| " + " | ".join(map(str, row.values())) + " |")
+    print(markdown(rows))
     return rows
-
-
-def _child(*values: str) -> dict[str, float]:
-    command = [sys.executable, "-m", "tests.benchmarks.streaming", "--child", *values]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 if __name__ == "__main__":

@@ -23,9 +23,9 @@ from tokenizers import Tokenizer
 from nbllm.config import resolve
 from nbllm.data.builtin import python_docs, python_stdlib, zh_phrases
 from nbllm.data.prepare import prepare
+from tests.figures.run import ROOT, markdown
 
 PEER_MB = 50
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def generate(path: Path, size: int) -> None:
@@ -100,7 +100,7 @@ def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
         for kind in options.kinds.split(","):
             folder = Path(place) / f"run-{kind}"
             folder.mkdir()
-            ours, alone = (_child(what, text, kind, folder) for what in ("prepare", "peer"))
+            ours, alone = (child("tokenizing", what, text, kind, folder) for what in ("prepare", "peer"))
             rows.append(
                 {
                     "tokenizer": kind,
@@ -115,14 +115,13 @@ def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
             )
             if options.out:
                 options.out.write_text(json.dumps(rows, indent=1), encoding="utf-8")
-    print("| " + " | ".join(rows[0]) + " |\n|" + " --- |" * len(rows[0]))
-    for row in rows:
-        print("| " + " | ".join(map(str, row.values())) + " |")
+    print(markdown(rows))
     return rows
 
 
-def _child(what: str, text: Path, kind: str, folder: Path) -> dict[str, float]:
-    command = [sys.executable, "-m", "tests.benchmarks.tokenizing", "--child", what, str(text), kind, str(folder)]
+def child(name: str, *values: object) -> dict[str, float]:
+    """What a benchmark of that name measures with --child and these values, in a process of its own."""
+    command = [sys.executable, "-m", f"tests.benchmarks.{name}", "--child", *map(str, values)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)

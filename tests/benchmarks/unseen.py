@@ -10,7 +10,6 @@ counts as it is; the rate after it makes up the rest of the hour.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -18,9 +17,9 @@ from typing import Any
 
 from jupyter_client.blocking.client import BlockingKernelClient
 
-from tests.benchmarks.latency import LOAD, Bench, bench, print_table
+from tests.benchmarks.latency import LOAD, Bench, bench
+from tests.benchmarks.table import tell
 from tests.browser.notebooks import until
-from tests.figures.run import circumstances
 
 LEAVING = 90.0  # seconds that count by themselves
 HOUR = 3600.0
@@ -103,10 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--minutes: 3 or more, since the first one and a half are another thing")
     with bench({"NBLLM_STANDBY": "0"}) as lab:
         rows = measure(lab, options.minutes)
-    if options.out:
-        report = {"rows": rows, **circumstances()}
-        options.out.write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
-    print_table(rows)
+    tell(rows, options.out)
     return 0 if rows[-1]["met"] else 1
 
 

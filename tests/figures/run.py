@@ -101,7 +101,14 @@ def save(figures: dict[str, Any], file: Path) -> None:
 
 def table(figures: dict[str, Any]) -> str:
     """The rows as a Markdown table, with a line that says when and by which command they were made."""
-    rows: list[Row] = figures["rows"]
+    machine = figures["machine"]
+    where = f"{machine['processor']}, {machine['cores']} cores"
+    note = f"{figures['title'].rstrip('.')}. Measured {figures['date']} on {where}."
+    return "\n".join([note, "", markdown(figures["rows"])] if any(figures["rows"]) else [note])
+
+
+def markdown(rows: list[Row]) -> str:
+    """The rows as a Markdown table, a column for each of their keys."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
     right = {c for c in columns if all(_is_number(row.get(c)) or row.get(c) is None for row in rows)}
     lines = [
@@ -109,10 +116,7 @@ def table(figures: dict[str, Any]) -> str:
         "| " + " | ".join("---:" if c in right else "---" for c in columns) + " |",
         *("| " + " | ".join(_cell(row.get(c)) for c in columns) + " |" for row in rows),
     ]
-    machine = figures["machine"]
-    where = f"{machine['processor']}, {machine['cores']} cores"
-    note = f"{figures['title'].rstrip('.')}. Measured {figures['date']} on {where}."
-    return "\n".join([note, "", *lines] if columns else [note])
+    return "\n".join(lines)
 
 
 def rewrite(readme: str, folder: Path) -> str:
