@@ -6,7 +6,7 @@ B batch, T tokens, D width.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -36,12 +36,10 @@ def inputs(parts: list[nn.Module]) -> Iterator[dict[int, Any]]:
 
         return hook
 
-    hooks = [part.register_forward_pre_hook(remember(index)) for index, part in enumerate(parts)]
-    try:
+    with ExitStack() as hooks:
+        for index, part in enumerate(parts):
+            hooks.enter_context(part.register_forward_pre_hook(remember(index)))
         yield found
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 @contextmanager
@@ -58,12 +56,10 @@ def outputs(parts: Sequence[nn.Module]) -> Iterator[dict[int, torch.Tensor]]:
 
         return hook
 
-    hooks = [part.register_forward_hook(remember(index)) for index, part in enumerate(parts)]
-    try:
+    with ExitStack() as hooks:
+        for index, part in enumerate(parts):
+            hooks.enter_context(part.register_forward_hook(remember(index)))
         yield found
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 @contextmanager
@@ -81,8 +77,5 @@ def embedded(layer: nn.Module, tokens_BT: torch.Tensor, x_BTD: torch.Tensor) -> 
             return x_BTD
         return output
 
-    hook = layer.register_forward_hook(answer)
-    try:
+    with layer.register_forward_hook(answer):
         yield asked
-    finally:
-        hook.remove()

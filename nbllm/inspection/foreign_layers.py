@@ -40,11 +40,8 @@ def giving(block: nn.Module, stream_BTD: Tensor) -> Iterator[None]:
     def answer(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> Any:
         return (stream_BTD, *output[1:]) if isinstance(output, tuple) else stream_BTD
 
-    hook = block.register_forward_hook(answer)
-    try:
+    with block.register_forward_hook(answer):
         yield
-    finally:
-        hook.remove()
 
 
 def said_by_layers(blocks: list[nn.Module], found: dict[int, Tensor], read: Any, logits_NV: Tensor) -> list[Tensor]:

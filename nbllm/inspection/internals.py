@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
@@ -121,17 +121,13 @@ def capture(
     wanted = chosen(module, patterns)
     found = Captured(list(wanted))
     heard: dict[nn.Module, deque[Tensor]] = {need: deque(maxlen=2) for each in wanted.values() for need in each.needs}
-    hooks = []
-    try:
+    with ExitStack() as hooks:
         for need, last in heard.items():
-            hooks.append(need.register_forward_hook(_hearing(last)))
+            hooks.enter_context(need.register_forward_hook(_hearing(last)))
         for name, internal in wanted.items():
             hook = _reading(name, internal, heard, found.calls(name), dtype, keep)
-            hooks.append(internal.part.register_forward_hook(hook, with_kwargs=True))
+            hooks.enter_context(internal.part.register_forward_hook(hook, with_kwargs=True))
         yield found
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def _hearing(last: deque[Tensor]) -> Any:

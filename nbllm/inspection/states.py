@@ -9,7 +9,7 @@ T tokens, U units.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,12 +124,10 @@ def _every_gate(mixers: set[Recurrent]) -> Iterator[dict[Recurrent, dict[str, Te
     def hook(mixer: Any, arguments: tuple[Any, ...], given: dict[str, Any], output: Any) -> None:
         found[mixer] = mixer.gates(arguments[0], given.get("state"))
 
-    hooks = [mixer.register_forward_hook(hook, with_kwargs=True) for mixer in mixers]
-    try:
+    with ExitStack() as hooks:
+        for mixer in mixers:
+            hooks.enter_context(mixer.register_forward_hook(hook, with_kwargs=True))
         yield found
-    finally:
-        for each in hooks:
-            each.remove()
 
 
 def _foreign(module: Any, ids: list[int], names: list[str], context: int) -> dict[str, Tensor]:

@@ -6,7 +6,6 @@ alone, and put into the fresh module by the worker. Models of Hugging Face are i
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from nbllm.config import FAMILIES, Layers, RunConfig, asked, goal_of
 from nbllm.errors import NbllmError, RunError
 from nbllm.models.huggingface import source
 from nbllm.runners import hub
-from nbllm.store.files import read_json, write_json
+from nbllm.store.files import link_or_copy, read_json, write_json
 from nbllm.store.folder import RunFolder, find_run
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ def copy_run(parent: RunFolder, target: Path) -> None:
             place = parent.checkpoint(step)
             for name in _BROUGHT:
                 if (place / name).is_file():
-                    _bring(place / name, target / name)
+                    link_or_copy(place / name, target / name)
             best = read_json(place / "state.json", {}).get("val_loss")
             write_json(target / "parent.json", {"name": parent.name, "step": step, "val_loss": best})
             return
@@ -204,10 +203,3 @@ def with_parent(layers: Layers, settings: Layers) -> Layers:
     if source.is_hugging_face(name):
         return [(f"model {name}", hub.layer(str(name), said)), *layers]
     return [(f"parent {name}", parent_layer(str(name), said.get("model.kind"))), *layers]
-
-
-def _bring(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from nbllm.runners import pieces, plan
 from nbllm.runners.hub import SETTINGS
 from nbllm.runners.initial import FOLDER as INIT
 from nbllm.runners.machine import pick_device, share_cores
+from nbllm.store.files import link_or_copy
 from nbllm.store.folder import RunFolder, user_folder
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def rehearse_run(run: RunFolder, config: RunConfig, say: Say = lambda line: None
     with _scratch() as folder:
         for part in (run.data, run.path / INIT):
             if part.is_dir():
-                shutil.copytree(part, folder.path / part.name, copy_function=_bring)
+                shutil.copytree(part, folder.path / part.name, copy_function=link_or_copy)
         for path in (*run.path.glob("*tokenizer.json"), *run.path.glob(SETTINGS), run.config, run.environment):
             shutil.copyfile(path, folder.path / path.name)
         training = _assemble(folder, config, say)
@@ -123,11 +123,3 @@ class _Speaker:
         """A message, with the share that is done where it is known."""
         if message:
             self._say(message if progress is None else f"{message}, {progress:.0%}")
-
-
-def _bring(source: str, target: str) -> None:
-    """Link the file, or copy it where it cannot be linked."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

@@ -17,7 +17,7 @@ from nbllm.handles.conversation import Speaker, turns_in
 from nbllm.tasks.base import Answer, Row
 from nbllm.tasks.choose import choose
 from nbllm.tasks.variety import variety, variety_of
-from nbllm.tasks.writing import ROOM, Answers, same, writes_target
+from nbllm.tasks.writing import OWN_PRESET, ROOM, Answers, same, writes_target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,12 +46,7 @@ class Chat(Answers):
         "train.context": 176, "train.target_context": 40, "train.batch_size": 32, "train.steps": 1200,
         "train.evaluate_every": 200, "train.checkpoint_every": 200,
     }  # fmt: skip
-    own_preset: ClassVar[Mapping[str, Any]] = {
-        "model.kind": "seq2seq", "size": "mini", "model.dropout": 0.1, "tokenizer.kind": "bpe",
-        "tokenizer.vocab_size": 8192, "train.context": 256, "train.target_context": 96, "train.batch_size": 16,
-        "train.epochs": 15, "train.evaluate_every": 100, "train.checkpoint_every": 100, "train.patience": 6,
-        "objective.label_smoothing": 0.1,
-    }  # fmt: skip
+    own_preset: ClassVar[Mapping[str, Any]] = {**OWN_PRESET, "train.context": 256, "train.target_context": 96}
     examples = (
         "I want to book a table. on Friday, for two people",
         "user: A meal, please. a pizza, with tea\nbot: To which street?\nuser: to Mill Road",

@@ -11,7 +11,7 @@ import numpy as np
 from nbllm.tasks.base import Answer, Row
 from nbllm.tasks.constraints import constraints, met, style
 from nbllm.tasks.variety import Variety, variety, variety_of
-from nbllm.tasks.writing import Answers, same
+from nbllm.tasks.writing import OWN_PRESET, Answers, same
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,12 +34,7 @@ class Generate(Answers):
         "train.context": 48, "train.target_context": 72, "train.batch_size": 32, "train.steps": 1200,
         "train.evaluate_every": 200, "train.checkpoint_every": 200,
     }  # fmt: skip
-    own_preset: ClassVar[Mapping[str, Any]] = {
-        "model.kind": "seq2seq", "size": "mini", "model.dropout": 0.1, "tokenizer.kind": "bpe",
-        "tokenizer.vocab_size": 8192, "train.context": 192, "train.target_context": 192, "train.batch_size": 16,
-        "train.epochs": 15, "train.evaluate_every": 100, "train.checkpoint_every": 100, "train.patience": 6,
-        "objective.label_smoothing": 0.1,
-    }  # fmt: skip
+    own_preset: ClassVar[Mapping[str, Any]] = {**OWN_PRESET, "train.context": 192, "train.target_context": 192}
     examples = (
         "[news, 3 sentences] keywords: storm, Lisbon, Friday",
         "Write a verse of four lines with the words moon and lamp.",

@@ -11,7 +11,7 @@ import numpy as np
 from nbllm.tasks.base import Answer, Row
 from nbllm.tasks.extractive import lead, textrank
 from nbllm.tasks.rouge import TYPES, rouge
-from nbllm.tasks.writing import Answers, same
+from nbllm.tasks.writing import OWN_PRESET, Answers, same
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,12 +33,7 @@ class Summarize(Answers):
         "tokenizer.kind": "word", "train.context": 128, "train.target_context": 32, "train.batch_size": 32,
         "train.lr": 4e-3, "train.steps": 400, "train.evaluate_every": 100, "train.checkpoint_every": 100,
     }  # fmt: skip
-    own_preset: ClassVar[Mapping[str, Any]] = {
-        "model.kind": "seq2seq", "size": "mini", "model.dropout": 0.1, "tokenizer.kind": "bpe",
-        "tokenizer.vocab_size": 8192, "train.context": 384, "train.target_context": 96, "train.batch_size": 16,
-        "train.epochs": 15, "train.evaluate_every": 100, "train.checkpoint_every": 100, "train.patience": 6,
-        "objective.label_smoothing": 0.1,
-    }  # fmt: skip
+    own_preset: ClassVar[Mapping[str, Any]] = {**OWN_PRESET, "train.context": 384, "train.target_context": 96}
     examples = (
         (
             "On Tuesday something happened in Oslo: a strike stopped the trams. Neighbours brought tea and blankets. "

@@ -12,7 +12,7 @@ import numpy as np
 from nbllm.data.translations import PAIRS
 from nbllm.errors import ConfigError
 from nbllm.tasks.base import Answer, Row
-from nbllm.tasks.writing import Answers, same
+from nbllm.tasks.writing import OWN_PRESET, Answers, same
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,10 +34,7 @@ class Translate(Answers):
         "train.evaluate_every": 100, "train.checkpoint_every": 100,
     }  # fmt: skip
     own_preset: ClassVar[Mapping[str, Any]] = {
-        "model.kind": "seq2seq", "size": "mini", "model.dropout": 0.1, "tokenizer.kind": "bpe",
-        "tokenizer.vocab_size": 4096, "train.context": 128, "train.batch_size": 32, "train.epochs": 20,
-        "train.evaluate_every": 100, "train.checkpoint_every": 100, "train.patience": 6,
-        "objective.label_smoothing": 0.1,
+        **OWN_PRESET, "tokenizer.vocab_size": 4096, "train.context": 128, "train.batch_size": 32, "train.epochs": 20,
     }  # fmt: skip
     examples = ("Tuesday, July 14, 2026", "three hundred forty-two", "France, Kenya, and Japan")
     main = "exact_match"
