@@ -247,9 +247,12 @@ class Embeddings:
         words = [_bare(each) for each in self.tokens]
         if token in words:
             return words.index(token)
+        near = did_you_mean(token, words)
+        longest = max((words[i] for i in self._mapped(None, MOST)), key=len, default="")
+        advice = near or f"Give one of its own tokens, as '{longest}'; .frame() has all."
         if len(cut) > 1:
-            raise ModelError(f"'{token}' is {len(cut)} tokens here.", f"Give one: {did_you_mean(token, words)}")
-        raise ModelError(f"'{token}' is no token here.", did_you_mean(token, words))
+            raise ModelError(f"'{token}' is {len(cut)} tokens here.", advice)
+        raise ModelError(f"'{token}' is no token here.", advice)
 
     def frame(self) -> pd.DataFrame:
         """A row a token, by its number: token, and the parts of its vector as d0, d1, ..."""

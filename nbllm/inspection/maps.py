@@ -63,8 +63,10 @@ class AttentionMaps:
     def __repr__(self) -> str:
         layers, heads, queries, keys = self.weights.shape
         what = "" if self.part == "self" else f"{self.part}, "
-        size = f"{keys} tokens" if queries == keys else f"{queries} of {keys} tokens"
-        return f"<AttentionMaps {what}{layers} layers, {heads} heads, {size}>"
+        joint = "by" if self.part == "cross" else "of"
+        size = f"{keys} tokens" if queries == keys else f"{queries} {joint} {keys} tokens"
+        counted = f"{layers} layer{'s' * (layers != 1)}, {heads} head{'s' * (heads != 1)}"
+        return f"<AttentionMaps {what}{counted}, {size}>"
 
     def figure(self, layer: int = -1, head: int = 0) -> Any:
         """One head as an interactive heatmap (Plotly); hover shows both tokens and the weight."""

@@ -29,7 +29,7 @@ def attention_steps_figure(kept: Mapping[int, Any], layer: int = -1, head: int =
     ]
     now = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
     slider = {
-        "active": len(steps) - 1, "x": 0.12, "len": 0.88, "y": 1.0, "yanchor": "bottom", "pad": {"t": 6, "b": 14},
+        "active": len(steps) - 1, "x": 0.16, "len": 0.84, "y": 1.0, "yanchor": "bottom", "pad": {"t": 6, "b": 14},
         "currentvalue": {"prefix": "step ", "xanchor": "left"}, "ticklen": 4, "minorticklen": 0,
         "steps": [{"label": f"{step:,}", "method": "animate", "args": [[str(step)], now]} for step in steps],
     }  # fmt: skip
@@ -42,10 +42,9 @@ def attention_steps_figure(kept: Mapping[int, Any], layer: int = -1, head: int =
             {"label": "❚❚", "method": "animate", "args": [[None], now]},
         ],
     }  # fmt: skip
-    size = max(480, min(760, 220 + 14 * len(kept[steps[-1]].queries)))
     figure.update_layout(
-        title={"y": 0.99, "yanchor": "top"}, sliders=[slider], updatemenus=[play], height=size, width=size + 60,
-        autosize=False, margin={"t": 120},
+        title={"y": 0.99, "yanchor": "top"}, sliders=[slider], updatemenus=[play], height=figure.layout.height + 80,
+        width=max(560, figure.layout.width), margin={"t": 120},
     )  # fmt: skip
     return figure
 

@@ -48,12 +48,12 @@ def head_measures_figure(maps: Any) -> go.Figure:
     step = -(-len(names) // 72)
     figure.update_yaxes(
         autorange="reversed", tickmode="array", tickvals=list(range(0, len(names), step)), ticktext=names[::step],
-        showgrid=False, automargin=True,
+        showgrid=False, automargin=True, ticklabelstandoff=6,
     )  # fmt: skip
     figure.update_xaxes(gridcolor=GRID, zerolinecolor=QUIET, rangemode="tozero")
     figure.update_annotations(font={"size": 12})
     figure.update_layout(
-        template="none", font={"color": INK}, barmode="overlay", bargap=0.25, width=900,
+        template="none", font={"color": INK}, barmode="overlay", bargap=0.25, width=820,
         height=max(240, min(1600, 140 + 18 * len(names))), autosize=False,
         title={"text": "What each head looks at", "x": 0.02, "font": {"size": 15}},
         margin={"l": 110, "r": 16, "t": 96, "b": 60}, legend={"orientation": "h", "y": 0, "yref": "container",

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _MOST_PIXELS = 1400  # of the picture's width
 _LABELLED_TOKENS = 48
 _GAP = 18
+_AROUND = (200, 150)  # pixels beside a figure's map, and above and below it
+_LABEL = 11  # pixels of a figure's label
 
 
 def attention_figure(maps: Any, layer: int = -1, head: int = 0) -> go.Figure:
@@ -28,7 +30,27 @@ def attention_figure(maps: Any, layer: int = -1, head: int = 0) -> go.Figure:
     title = f"layer {one.layers[0]}, head {head % maps.weights.shape[1]}"
     if maps.part == "rollout":
         title = f"rollout, up to layer {one.layers[0]}"
-    return heatmap(one.weights[0, 0], maps.keys, maps.queries, title=title)
+    figure = heatmap(one.weights[0, 0], maps.keys, maps.queries, title=title)
+    rows, columns = one.weights.shape[2:]
+    figure.update_layout(
+        title={"x": 0.02, "font": {"size": 15}}, autosize=False, width=_AROUND[0] + _side(columns),
+        height=_AROUND[1] + _side(rows), margin={"t": 46},
+    )  # fmt: skip
+    thinned(figure.layout.xaxis, _side(columns))
+    thinned(figure.layout.yaxis, _side(rows))
+    return figure
+
+
+def thinned(axis: Any, pixels: int) -> None:
+    """Leave out labels of an axis, evenly, so that none lies over the next."""
+    if axis.tickvals is not None and len(axis.tickvals) * _LABEL > pixels:
+        step = -(-len(axis.tickvals) * _LABEL // pixels)
+        axis.update(tickvals=axis.tickvals[::step], ticktext=axis.ticktext[::step])
+
+
+def _side(places: int) -> int:
+    """Pixels of a figure's side for so many tokens: squares that can be pointed at, as long as they fit a page."""
+    return min(620, max(14 * places, min(300, 40 * places)))
 
 
 def attention_picture(maps: Any) -> bytes:

@@ -95,6 +95,8 @@ def test_a_large_vocabulary_is_thinned_but_not_of_what_is_searched_for() -> None
     assert known.map(most=4).tokens == ["一", "word", "sword", "other"]
     assert known.map(most=4, search="四一"[1]).tokens == ["一", "word", "sword", "other"]
     assert known.map(most=3, search="sword").tokens == ["word", "sword", "other"]
+    with pytest.raises(ModelError, match=r"is 9 tokens here\. Give one of its own tokens, as 'sword'"):
+        known.nearest("xylophone")
 
 
 @pytest.mark.parametrize(

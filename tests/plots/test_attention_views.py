@@ -102,6 +102,21 @@ def test_the_picture_has_every_head_and_stays_small() -> None:
     assert (colours < 90).any()
 
 
+def test_labels_have_room_and_a_map_is_square() -> None:
+    for size in (4, 35, 150):
+        layout = maps([f"{i}天" for i in range(size)], 1, 1).figure().layout
+        side = layout.height - 150
+        assert layout.width - 200 == side
+        assert 150 <= side <= 620
+        assert len(layout.yaxis.ticktext) * 11 <= side
+        assert layout.yaxis.ticktext[1] == f"{layout.yaxis.tickvals[1]}天"
+
+
+def test_a_map_says_how_much_it_holds() -> None:
+    assert repr(maps(list("ab"), 1, 1)) == "<AttentionMaps 1 layer, 1 head, 2 tokens>"
+    assert repr(AttentionMaps(np.zeros((2, 3, 1, 2)), ["a"], ["b", "c"], "cross")).endswith("3 heads, 1 by 2 tokens>")
+
+
 def test_a_heatmap_of_a_thousand_tokens_names_rows_and_columns_once() -> None:
     found = maps([*HOSTILE, *(str(i) for i in range(700))], 1, 1)
     figure = found.figure()
