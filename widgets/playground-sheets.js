@@ -1,12 +1,12 @@
 // What the playground shows of answers and scores; all of it is text.
-import { el, table } from "./dom.js";
+import { el, inText, table } from "./dom.js";
 
 const FOR = { light: "0,114,178", dark: "86,180,233" };
 const AGAINST = { light: "213,94,0", dark: "230,159,0" };
 const KINDS = ["0,114,178", "213,94,0", "0,158,115", "204,121,167", "86,180,233", "230,159,0"];
 
 const percent = (share) => `${(100 * share).toFixed(1)}%`;
-const inText = (label) => label.replaceAll("␣", " ").replace(/[⏎↵]/g, (end) => `${end}\n`);
+const MEASURES = { macro_f1: "macro F1", ece: "calibration error" };
 const quiet = (text) => el("p", { class: "nbllm-quiet nbllm-play-wait" }, text);
 
 // The answers of one or two models, beside one another; `tab` is what of them is shown.
@@ -65,7 +65,7 @@ function influence(result, dark, busy) {
 // The scores of one or two models, below one another.
 export function evaluationSheet(evaluation) {
   return el("div", {}, ...evaluation.map((found) => el("div", { class: "nbllm-play-scores" },
-    table(found.caption, found.heads, found.rows),
+    table(found.caption, found.heads, found.rows.map(([name, ...rest]) => [MEASURES[name] ?? name.replaceAll("_", " "), ...rest])),
     ...found.lines.map((line) => el("p", { class: "nbllm-play-advice" }, line)),
     found.labels.length ? el("details", {}, el("summary", {}, "Confusion matrix"), table("Rows: the true label; columns: what was said", ["true \\ said", ...found.labels], found.labels.map((label, i) => [label, ...found.confusion[i].map((n) => n.toLocaleString("en-US"))]))) : null)));
 }

@@ -70,7 +70,7 @@ UNITS = {
     "objective.teacher_weight": "of 1", "objective.teacher_temperature": "",
     "train.steps": "steps", "train.tokens": "tokens", "train.epochs": "passes",
     "train.minutes": "minutes", "train.context": "tokens", "train.target_context": "tokens",
-    "train.batch_size": "windows", "train.accumulate": "parts", "train.lr": "a step",
+    "train.batch_size": "windows", "train.accumulate": "parts", "train.lr": "",
     "train.embedding_rate": "times lr",
     "train.head_rate": "times lr", "train.weight_decay": "times lr", "train.beta1": "", "train.beta2": "",
     "train.warmup": "steps", "train.cooldown": "of the budget", "train.lr_end": "of the peak", "train.clip": "",
@@ -108,11 +108,16 @@ class FormField:
     @property
     def limits(self) -> str:
         """The limits in words: `1 to 512`, `above 0`; empty where there are none."""
-        low = f"above {self.above:g}" if self.above is not None else "" if self.least is None else f"{self.least:g}"
-        high = f"below {self.below:g}" if self.below is not None else "" if self.most is None else f"{self.most:g}"
+        low = f"above {_plain(self.above)}" if self.above is not None else _plain(self.least)
+        high = f"below {_plain(self.below)}" if self.below is not None else _plain(self.most)
         if low and high:
             return f"{low} to {high}" if self.below is None else f"{low}, {high}"
         return low if self.above is not None else f"{low} or more" if low else f"up to {high}" if high else ""
+
+
+def _plain(limit: float | None) -> str:
+    """A limit as it is read: 32,768, and not 3.2768e+04."""
+    return "" if limit is None else f"{limit:,.0f}" if abs(limit) >= 10_000 else f"{limit:g}"
 
 
 def fields() -> list[tuple[str, list[FormField]]]:

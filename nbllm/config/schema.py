@@ -123,8 +123,9 @@ class ObjectiveConfig(Section):
 
     kind: str = Field(
         "clm",
-        description="clm (next token), mlm, nsp, seq2seq, span, prefix-lm, classification, tagging, answer-span, elbo, "
-        "or your own",
+        description="what is learned: clm the next token, mlm hidden tokens, span hidden pieces, nsp whether a "
+        "sentence follows, seq2seq a text from a text, classification a label, tagging a tag a token, answer-span "
+        "where an answer stands, prefix-lm, elbo (vae), or your own",
     )
     labels: Words | None = Field(None, description="classification: the labels in order; found in the data else")
     answer: Literal["softmax", "sigmoid"] = Field(
@@ -174,7 +175,7 @@ class LoraConfig(Section):
 class TrainConfig(Section):
     """How it is learned, for how long, and on what."""
 
-    steps: int | None = Field(None, ge=1, description="budget in steps")
+    steps: int | None = Field(None, ge=1, description="budget in steps; each reads one batch")
     tokens: int | None = Field(None, ge=1, description="budget in tokens")
     epochs: float | None = Field(None, gt=0, description="budget in passes over the corpus")
     minutes: float | None = Field(None, gt=0, description="budget in minutes, made a number of steps once")
@@ -194,7 +195,9 @@ class TrainConfig(Section):
     weight_decay: float = Field(0.1, ge=0, le=1, description="decay of the weight matrices a step, times lr")
     beta1: float = Field(0.9, ge=0, lt=1, description="momentum of AdamW")
     beta2: float = Field(0.95, ge=0, lt=1, description="memory of AdamW's second moment")
-    schedule: Literal["wsd", "cosine", "constant"] = Field("wsd", description="course of the learning rate")
+    schedule: Literal["wsd", "cosine", "constant"] = Field(
+        "wsd", description="course of the learning rate; wsd: up, level, down"
+    )
     warmup: int = Field(20, ge=0, description="steps until the learning rate is at its peak")
     cooldown: float = Field(0.5, ge=0, le=1, description="wsd: last share of the budget, falling to lr_end")
     lr_end: float = Field(0.05, ge=0, le=1, description="share of the peak that the learning rate ends at")
@@ -302,7 +305,9 @@ class RunConfig(Section):
     init_from: str | None = Field(
         None, description="weights to start from: a run's name or folder, or hf:NAME_OR_PATH for a Hugging Face model"
     )
-    size: Literal["tiny", "mini", "small", "base"] = Field("mini", description="the one dial: a coherent whole")
+    size: Literal["tiny", "mini", "small", "base"] = Field(
+        "mini", description="how large the network is, with all that suits it"
+    )
     data: DataConfig = Field(default_factory=DataConfig, description="the text")
     tokenizer: TokenizerConfig = Field(default_factory=TokenizerConfig, description="text to tokens")
     model: ModelConfig = Field(default_factory=ModelConfig, description="the network")

@@ -18,6 +18,7 @@ COLUMNS = (
 HEADINGS = {
     "tokens_per_second": "tokens/s", "flops": "FLOPs", "best_val_loss": "held-out loss", "best_step": "at step",
     "last_val_loss": "at the end", "bits_per_byte": "bits per byte", "train_tokens": "tokens to learn from",
+    "macro_f1": "macro F1", "ece": "calibration error",
 }  # fmt: skip
 _LOSSES = ("best_val_loss", "last_val_loss", "bits_per_byte")
 

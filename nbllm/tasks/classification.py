@@ -101,7 +101,7 @@ class Classification(Task):
             return ""
         return (
             f"A bag of words is better here: {table.loc['accuracy', BAG]:.3f} against "
-            f"{table.loc['accuracy', 'value']:.3f}. More rows help, or weights that know the language: "
+            f"{table.loc['accuracy', 'value']:.3f}. More steps help, more rows, or weights that know the language: "
             f"%llm_task {self.name} --train --from hf:NAME --data ..."
         )
 
