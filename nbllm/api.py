@@ -84,6 +84,7 @@ def preview(data: Any = "python-docs", **overrides: Any) -> Preview:
     `data` is what `train` takes; `overrides` are keys of the data and tokenizer sections (`tokenizer="bpe"`,
     `text_column="review"`).
     """
+    import dataclasses
     import tempfile
 
     if isinstance(data, str | Path):
@@ -94,4 +95,5 @@ def preview(data: Any = "python-docs", **overrides: Any) -> Preview:
         path = Path(folder) / "records.jsonl"
         write_records(data, path, config.data.text_column)
         settings = {**config.data.model_dump(), "source": str(path), "format": "jsonl", "text_column": None}
-        return _preview(DataConfig.model_validate(settings), config.tokenizer, Path(folder))
+        found = _preview(DataConfig.model_validate(settings), config.tokenizer, Path.cwd())
+        return dataclasses.replace(found, source=f"a {type(data).__name__}", kind="of the notebook")

@@ -6,6 +6,8 @@ from tokenizers import Tokenizer
 
 from nbllm.generation.result import Piece
 
+REPLACED = "\ufffd"  # what a decoder gives for bytes that are no character
+
 
 class Writer:
     """Takes the tokens of one sequence and releases the pieces that can no longer change."""
@@ -30,13 +32,16 @@ class Writer:
         return self._release(len(text) - self._open(text))
 
     def close(self) -> list[Piece]:
-        """The end: all that is still held, with what remains of a broken character."""
-        if (rest := self.decoder.flush()) and self.held:
+        """The end: all that is still held, without the bytes of a character that were not followed by its others."""
+        if (rest := self.decoder.flush().rstrip(REPLACED)) and self.held:
             last = self.held[-1]
             self.held[-1] = last._replace(text=last.text + rest)
         text = "".join(piece.text for piece in self.held)
-        cut = self._cut(text)
-        return self._end(len(text) if cut is None else cut)
+        if (cut := self._cut(text)) is not None:
+            return self._end(cut)
+        self.finished = True
+        kept, self.held = self.held, []
+        return kept
 
     def _cut(self, text: str) -> int | None:
         """Where the first stop string begins."""

@@ -63,9 +63,15 @@ def _readable(text: str) -> str:
 def _put(text: str, names: Mapping[str, Any] | None, pattern: re.Pattern[str]) -> Any:
     whole = pattern.fullmatch(text)
     if whole:
-        value = _look_up(whole[1], names)
-        return str(value) if isinstance(value, PurePath) else value
+        return _plain(_look_up(whole[1], names))
     return pattern.sub(lambda match: _insert(match[1], names), text)
+
+
+def _plain(value: Any) -> Any:
+    """A path as text and a number of numpy, as pandas' sums are, as Python's; any other object as it is."""
+    if isinstance(value, PurePath):
+        return str(value)
+    return value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0 else value
 
 
 def _insert(name: str, names: Mapping[str, Any] | None) -> str:

@@ -16,6 +16,7 @@ from nbllm.config import Option, parse_yaml
 from nbllm.errors import ConfigError, did_you_mean
 from nbllm.magics.command import HELP, Command, Flag, limits
 from nbllm.magics.expand import expand
+from nbllm.store.folder import runs_root
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*)=(.*)", re.DOTALL)
 _NUMBER = re.compile(r"-\.?\d")
@@ -107,10 +108,21 @@ def parse(command: Command, line: str | Sequence[Word], names: Mapping[str, Any]
         elif assignment and (command.sections or command.flag(f"--{assignment[1]}")):
             _assign(command, assignment[1], expand(assignment[2], names), found)
         else:
-            found.names.append(expand(word.text, names))
+            found.names.append(_named(expand(word.text, names)))
     if not found.help:
         _check_names(command, found.names)
     return found
+
+
+def _named(value: Any) -> Any:
+    """A run of the notebook, as in %llm_generate {{run}}, by what finds it again; anything else as it is."""
+    if isinstance(value, str):
+        return value
+    from nbllm.handles.run import Run
+
+    if not isinstance(value, Run):
+        return value
+    return value.name if value.folder.parent == runs_root() else str(value.folder)
 
 
 def _read_flag(command: Command, text: str, rest: list[Word], found: Parsed, names: Mapping[str, Any] | None) -> None:

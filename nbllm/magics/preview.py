@@ -46,7 +46,15 @@ class PreviewView:
 
 
 def _figures(preview: Preview) -> list[tuple[str, str]]:
-    removed = ", ".join(f"{count:,} {why}" for why, count in preview.clean.get("removed", {}).items())
+    report = preview.clean
+    trimmed = report.get("characters_in", 0) - report.get("characters", 0)
+    removed = ", ".join(
+        [
+            *(f"{count:,} {why}" for why, count in report.get("removed", {}).items()),
+            *([f"{trimmed:,} characters in all"] if trimmed > 0 else []),
+        ]
+    )
+    redacted = ", ".join(f"{count:,} {kind}" for kind, count in report.get("redacted", {}).items())
     return [
         ("source", f"{preview.source} ({preview.kind})"),
         ("size", "unknown" if preview.size is None else _bytes(preview.size)),
@@ -58,6 +66,7 @@ def _figures(preview: Preview) -> list[tuple[str, str]]:
         ("vocabulary", f"{preview.vocabulary:,}"),
         ("longest record", f"{preview.longest:,} characters"),
         ("removed by data.clean", removed or "nothing"),
+        *([("redacted", redacted)] if redacted else []),
     ]
 
 

@@ -214,7 +214,9 @@ def ask(command: Command, parsed: Parsed) -> str:
     if command.name == "stop" and (state := run.state) in ENDED:
         return f"{run.name} has ended already ({state})."
     getattr(run, command.name)(**parsed.flags)
-    changes = ", ".join(f"{key} {value:g}" for key, value in parsed.flags.items())
+    changes = ", ".join(
+        f"{key} {value:,}" if isinstance(value, int) else f"{key} {value:g}" for key, value in parsed.flags.items()
+    )
     said = {
         "pause": f"Asked {run.name} to pause. Go on: {command.prefix}resume {run.name}",
         "resume": f"{run.name} goes on. Watch it: {command.prefix}attach {run.name}",

@@ -10,6 +10,7 @@ from torch import nn
 
 from nbllm.config import RunConfig, goal_of
 from nbllm.generation.decode import generate
+from nbllm.generation.writer import REPLACED
 from nbllm.objectives.base import IGNORED, Batch, Objective
 from nbllm.runners.corpus import Corpus, ExampleCorpus
 
@@ -29,7 +30,8 @@ def sampler(module: nn.Module, objective: Objective, config: RunConfig, corpus: 
 def _writes(module: nn.Module, objective: Objective, config: RunConfig, corpus: Corpus) -> Sampler:
     """The prompt, or the start of the held-out text, gone on from."""
     tokenizer, sample = objective.task.tokenizer, config.sample
-    prompt = sample.prompt or tokenizer.decode(corpus.start(16))
+    start = tokenizer.decode(corpus.start(16))
+    prompt = sample.prompt or start.rstrip(REPLACED) or start  # of bytes the last may be half a character
 
     def draw(step: int) -> list[tuple[str, str]]:
         written = generate(

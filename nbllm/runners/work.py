@@ -313,6 +313,9 @@ def _follow(
                 writer.append(event.line())
                 writer.sync()  # a kill before the next event must not lose it
                 reporter.update(steps=training.progress.steps)
+                if event.kind == "batch":
+                    parts = f"a batch is now worked through in {event.values['accumulate']} parts"
+                    reporter.note(f"memory ran out after step {event.step:,}: {parts}")
             case Paused():
                 place.leave()
                 reporter.update("paused", step=event.step, message=f"paused at step {event.step}")

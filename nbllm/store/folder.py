@@ -163,7 +163,7 @@ class RunFolder:
     def delete(self) -> None:
         """Remove the folder. RunError while a worker lives."""
         if self.alive():
-            raise RunError(f"Run '{self.name}' is still at work.", "Stop it first: nbllm.attach(NAME).stop()")
+            raise RunError(f"Run '{self.name}' is still at work.", f"Stop it first: nbllm.attach('{self.name}').stop()")
         shutil.rmtree(self.path)
 
 

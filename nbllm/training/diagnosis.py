@@ -46,10 +46,11 @@ class Diverged(NbllmError):
 
 
 def runaway(progress: Any, loss: float) -> None:
-    """Follow the smoothed loss in `progress`; raise Diverged where it is over twice its start plus 3 nats."""
+    """Follow the smoothed loss in `progress`; raise Diverged where it is over twice its start plus 3 nats. The start is
+    the lowest loss of five steps: one that runs away at once is no start."""
     step = progress.step
     if step <= 5:
-        progress.first_loss += (loss - progress.first_loss) / step
+        progress.first_loss = loss if step == 1 else min(loss, progress.first_loss)
     progress.smooth_loss = loss if step == 1 else _SMOOTH * progress.smooth_loss + (1 - _SMOOTH) * loss
     if step > _SETTLED and progress.smooth_loss > 2 * progress.first_loss + 3:
         raise Diverged.ran_away(step, progress.smooth_loss, progress.first_loss)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nbllm.errors import ConfigError
@@ -25,6 +26,13 @@ def test_a_value_alone_is_the_object():
     assert expand("{{texts}}", NAMES) is TEXTS
     assert expand("{{ n }}", NAMES) == 6
     assert expand("{{path}}", NAMES) == str(Path("a/b"))
+
+
+@pytest.mark.parametrize("number", [np.int64(6), np.float32(0.5), np.bool_(True), np.array(6)])
+def test_a_number_of_numpy_is_a_number(number):
+    (_, line), *_ = config_layers(parse(COMMANDS["train"], "x --steps {{n}}", {"n": number}), "", {})[0]
+    assert type(line["train.steps"]) in (int, float, bool)
+    assert line["train.steps"] == number
 
 
 def test_inside_text_it_is_inserted():

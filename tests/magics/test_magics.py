@@ -106,6 +106,14 @@ def test_generate_cell_variables_and_samples(shell, tiny):
     assert ran.value._repr_html_().count("tokens/s") == 3
 
 
+def test_a_run_of_the_notebook_is_named_by_its_variable(shell, tiny, tmp_path, monkeypatch):
+    shell.user_ns["run"] = nbllm.attach("tiny")
+    assert len(run_cell(shell, "%llm_generate {{run}} To --max-tokens 3").value.tokens) == 3
+    assert run_cell(shell, "%llm_stop {{run}}").printed.startswith("tiny has ended")
+    monkeypatch.setenv("NBLLM_RUNS", str(tmp_path / "elsewhere"))
+    assert run_cell(shell, "%llm_attach {{run}}").value.folder == tiny
+
+
 def test_generate_inside_a_function_sees_its_variables(shell, tiny):
     ran = run_cell(
         shell, "def ask(who):\n    x = %llm_generate tiny {{who}} --max-tokens 3\n    return x\nask('To').prompt"
@@ -176,6 +184,7 @@ def test_commands_reach_a_live_run(shell, runs):
         ran = run_cell(shell, command)
         assert ran.error is None, ran.printed
         assert "live" in ran.printed
+        assert ("set" in command) == ("lr 0.0001, steps 900,000" in ran.printed)
     assert "Asked live to stop" in run_cell(shell, "%llm_stop live").printed
     run = nbllm.attach("live").wait(60)
     assert run.state == "stopped"
@@ -196,6 +205,19 @@ def test_data_shows_boundaries_and_escapes(shell):
     assert "<|s|c|r" in repr(view)
     assert "你|好" in repr(view)
     assert run_cell(shell, "%llm_data --data {{texts}}").value.records == 40
+    assert "a list (of the notebook)" in repr(view)
+
+
+def test_data_says_what_was_removed_and_replaced(shell):
+    shell.user_ns["texts"] = [
+        "  Write to anna@example.org today.  ",
+        "no",
+        *(f"Line {n} of many more." for n in range(40)),
+    ]
+    shown = repr(run_cell(shell, "%llm_data {{texts}} --min-length 5 --redact all").value)
+    assert "1 too short, " in shown
+    assert " characters in all" in shown
+    assert "1 email" in shown
 
 
 def test_export(shell, tiny, tmp_path):

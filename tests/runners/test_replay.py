@@ -11,37 +11,14 @@ import pytest
 
 import nbllm
 from nbllm.errors import DataError, NbllmError, RunError
-from nbllm.runners import work as work_module
-from nbllm.store import control
 from nbllm.store.folder import RunFolder
+from tests.runners.conftest import Killed
 
 TINY: dict[str, Any] = {
     "size": "tiny", "layers": 1, "width": 16, "heads": 2, "context": 16, "batch_size": 4, "runner": "inline",
     "sample.every": 0, "probe.every": 0, "evaluate_tokens": 256, "schedule": "constant", "warmup": 0,
 }  # fmt: skip
 TEXT = [f"{n} sheep jumped over the fence, then {n + 1} more." for n in range(300)]
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL at a step: nothing after it is written."""
-
-
-@pytest.fixture
-def at(monkeypatch: pytest.MonkeyPatch) -> dict[int, Any]:
-    """What happens at which step: a command to give, or Killed to raise."""
-    plan: dict[int, Any] = {}
-    original = work_module._FolderControl.take
-
-    def take(self: Any, step: int) -> list[dict[str, Any]]:
-        action = plan.pop(step, None)
-        if action is Killed:
-            raise Killed
-        if action:
-            control.send(self._folder, **action)
-        return original(self, step)
-
-    monkeypatch.setattr(work_module._FolderControl, "take", take)
-    return plan
 
 
 def die(action: Any) -> None:
@@ -90,6 +67,30 @@ def test_a_budget_in_minutes_is_fixed_once_and_can_be_extended(at: dict[int, Any
     done = run.step
     run.resume(steps=done + 50, runner="inline")
     assert (run.state, run.step) == ("finished", done + 50)
+
+
+def test_a_batch_that_does_not_fit_is_cut_smaller_said_and_stays_so(at: dict[int, Any]) -> None:
+    import torch
+
+    @nbllm.models.register("greedy")
+    class Greedy(torch.nn.Module):
+        def __init__(self, config: Any, vocab_size: int, context: int):
+            super().__init__()
+            self.table = torch.nn.Embedding(vocab_size, vocab_size)
+
+        def forward(self, tokens_BT: torch.Tensor) -> torch.Tensor:
+            if self.training and len(tokens_BT) > 2:
+                raise torch.OutOfMemoryError("out of memory")
+            return self.table(tokens_BT)
+
+    at[15] = Killed
+    die(lambda: nbllm.train("one", data=TEXT, model="greedy", steps=20, checkpoint_every=10, **TINY))
+    run = nbllm.attach("one")
+    said = json.loads((run.folder / "status.json").read_text())["advice"]
+    assert said == "memory ran out after step 0: a batch is now worked through in 2 parts"
+    run.resume(runner="inline")
+    assert (run.state, run.step) == ("finished", 20), run.error
+    assert [e["accumulate"] for e in events(run) if e["event"] == "batch"] == [2]
 
 
 def events(run: nbllm.Run) -> list[dict[str, Any]]:
