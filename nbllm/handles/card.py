@@ -87,7 +87,9 @@ def _title(model: Model) -> str:
 
 
 def _what(model: Model, architecture: str, reason: str) -> str:
-    count = sum(p.numel() for p in model.module.parameters())
+    count = sum(
+        p.numel() for name, p in model.module.named_parameters() if ".lora_" not in name
+    )  # merged on the way out
     head = goal_of(model.config.objective).head
     does, learned = _DOES.get(head, "was trained on text"), plain(model.config.objective.kind)
     lines = [

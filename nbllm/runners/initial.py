@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbllm.config import FAMILIES, Layers, RunConfig, asked, goal_of
+from nbllm.config import FAMILIES, GOALS, Layers, RunConfig, asked, goal_of
 from nbllm.errors import NbllmError, RunError
 from nbllm.models.huggingface import source
 from nbllm.runners import hub
@@ -39,9 +39,9 @@ def parent_of(init_from: str) -> RunFolder:
     return parent
 
 
-def parent_layer(init_from: str, asked_kind: str | None) -> dict[str, Any]:
+def parent_layer(init_from: str, asked_kind: str | None, learns: str | None = None) -> dict[str, Any]:
     """The settings that a child takes over: the parent's network, as far as its own family knows the field, and the
-    context."""
+    context. One of another family that `learns` the next token reads one way, whatever its parent did."""
     config = parent_config(parent_of(init_from))
     kind = asked_kind or config.model.kind
     known = FAMILIES[kind].fields if kind in FAMILIES else None
@@ -51,6 +51,9 @@ def parent_layer(init_from: str, asked_kind: str | None) -> dict[str, Any]:
         for name, value in model.items()
         if (name not in _OWN or (name == "plain" and kind == config.model.kind)) and (known is None or name in known)
     }
+    goal = GOALS.get(str(learns or FAMILIES[kind].objective)) if kind in FAMILIES else None
+    if kind != config.model.kind and goal is not None and goal.head == "next":
+        taken.pop("model.bidirectional", None)
     if config.model.kind == "seq2seq" and kind != "seq2seq":
         taken["model.layers"] = len(config.model.two_stacks()[0])
     if kind == "huggingface":
@@ -202,4 +205,5 @@ def with_parent(layers: Layers, settings: Layers) -> Layers:
         return layers
     if source.is_hugging_face(name):
         return [(f"model {name}", hub.layer(str(name), said)), *layers]
-    return [(f"parent {name}", parent_layer(str(name), said.get("model.kind"))), *layers]
+    taken = parent_layer(str(name), said.get("model.kind"), said.get("objective.kind"))
+    return [(f"parent {name}", taken), *layers]

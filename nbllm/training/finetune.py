@@ -32,7 +32,8 @@ def freeze(module: nn.Module, patterns: Sequence[str]) -> list[str]:
     for pattern in patterns:
         fits = [name for name in named if fnmatchcase(name, pattern)]
         if not fits:
-            hint = did_you_mean(pattern, named) or f"Names look like {', '.join(list(named)[:4])}."
+            near = did_you_mean(pattern, named)
+            hint = near if near.startswith("Did") else f"Names look like {', '.join(list(named)[:4])}."
             raise ConfigError(f"No parameter fits train.freeze '{pattern}'.", hint)
         frozen += fits
     for name in frozen:

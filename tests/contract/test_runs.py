@@ -110,6 +110,7 @@ CHILDREN = {
     "clm transformer": ("classification transformer", {}, "stack.blocks.0.mixer.query.weight"),
     "clm lstm": ("classification lstm", {}, "stack.blocks.0.mixer.rnn.weight_ih_l0"),
     "mlm bert pairs": ("classification bert", {}, "stack.blocks.1.mixer.query.weight"),
+    "mlm bert": ("clm transformer", {}, "stack.blocks.1.mixer.query.weight"),
     "clm gru": (
         "elbo vae", {"model.encoder": "2*gru", "model.decoder": "2*gru"}, "decoder.blocks.0.mixer.rnn.weight_hh_l0",
     ),

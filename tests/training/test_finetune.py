@@ -62,6 +62,8 @@ def test_a_pattern_that_fits_nothing_is_refused_with_a_name_that_does() -> None:
     module = made("clm lstm").module
     with pytest.raises(ConfigError, match=r"No parameter fits train.freeze 'stack.embeding.weight'.*'stack.embedding"):
         freeze(module, ["stack.embeding.weight"])
+    with pytest.raises(ConfigError, match=r"fits train.freeze 'nothing'\. Names look like \S+, \S+, \S+, \S+$"):
+        freeze(module, ["nothing"])
     with pytest.raises(ConfigError, match="leaves nothing to learn"):
         freeze(module, ["*"])
 
