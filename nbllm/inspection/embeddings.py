@@ -194,7 +194,7 @@ class Embeddings:
         Hinton 2008) keeps neighbours together, and its distances between groups mean nothing.
 
         The `tokens` that are given; else all, of a large vocabulary `most`: those that contain `search`, which are also
-        marked, then those of two letters and more, by their numbers.
+        marked, on at most a third of the places, and those of two letters and more, by their numbers.
         """
         if method not in METHODS:
             raise ModelError(f"There is no map '{method}'.", did_you_mean(method, METHODS))
@@ -223,13 +223,11 @@ class Embeddings:
         if len(ids) <= most:
             return ids
 
-        def wanted(i: int) -> int:
-            bare = _bare(self.tokens[i])
-            if search and search.casefold() in bare.casefold():
-                return 0
-            return 1 if len(bare) > 1 and bare.isalpha() else 2
-
-        return sorted(sorted(ids, key=wanted)[:most])
+        found = [i for i in ids if search and search.casefold() in _bare(self.tokens[i]).casefold()]
+        shown = set(found[: max(1, most // 3)])  # the others lie around them
+        words = {i for i in ids if len(bare := _bare(self.tokens[i])) > 1 and bare.isalpha()}
+        rest = sorted(set(ids) - set(found), key=lambda i: (i not in words, i))
+        return sorted([*shown, *rest[: most - len(shown)]])
 
     def place(self, token: str | int) -> int:
         """The number of a token: of its text, also with the space that stands before a word in many vocabularies.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nbllm.plots.fonts import clip, font
-from nbllm.plots.maps import apart, escape, visible
+from nbllm.plots.maps import apart, escape, visible, width
 from nbllm.plots.palette import HELD_OUT, INK, PAPER, QUIET, SIGNED, TRAIN, WEIGHTS, paint
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def embedding_map(shown: Any) -> go.Figure:
 
     names = [escape(apart(visible(token))) for token in shown.tokens]
     others = [i for i in range(len(names)) if i not in set(shown.marked)]
-    written = set(_spread_out(shown.points, others)) if not shown.marked else set()
+    written = set(_with_room(shown, _spread_out(shown.points, others))) if not shown.marked else set()
     traces = [
         go.Scatter(
             x=shown.points[others, 0], y=shown.points[others, 1], mode="markers+text",
@@ -40,7 +40,7 @@ def embedding_map(shown: Any) -> go.Figure:
         )
     ]  # fmt: skip
     if shown.marked:
-        some = set(shown.marked[:_NAMED])
+        some = set(_with_room(shown, shown.marked))
         traces.append(
             go.Scatter(
                 x=shown.points[shown.marked, 0], y=shown.points[shown.marked, 1], mode="markers+text", name="found",
@@ -82,7 +82,7 @@ def embedding_map_picture(shown: Any) -> bytes:
     for i in shown.marked:
         x, y = places[i]
         draw.ellipse((x - 4, y - 4, x + 4, y + 4), fill=HELD_OUT)
-    for i in shown.marked[:_NAMED] or _spread_out(shown.points, list(range(len(places)))):
+    for i in _with_room(shown, shown.marked or _spread_out(shown.points, list(range(len(places))))):
         x, y = places[i]
         draw.text((x, y - 5), clip(visible(shown.tokens[i]), 14), INK, font=font(12), anchor="md")
     return _png(picture)
@@ -174,6 +174,22 @@ def _spread_out(points: np.ndarray, among: list[int]) -> list[int]:
         best = int(np.argmax(far))
         chosen.append(among[best])
         far = np.minimum(far, np.linalg.norm(points[among] - points[among[best]], axis=1))
+    return chosen
+
+
+def _with_room(shown: Any, among: list[int]) -> list[int]:
+    """The first of these tokens whose names do not lie over one another, at most 40."""
+    side = float(np.ptp(shown.points, axis=0).max()) or 1.0
+    chosen: list[int] = []
+    boxes: list[tuple[float, float, float]] = []  # middle, foot and half the width of each name
+    for i in among:
+        x, y = shown.points[i] / side
+        half = (0.006 * width(clip(visible(shown.tokens[i]), 14))) + 0.004
+        if all(abs(x - a) > half + b or abs(y - c) > 0.026 for a, c, b in boxes):
+            chosen.append(i)
+            boxes.append((x, y, half))
+        if len(chosen) == _NAMED:
+            break
     return chosen
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 import nbllm
 from nbllm.dashboards.meaning import meaning_text, neighbours_page
 from nbllm.errors import ModelError
-from nbllm.inspection.embeddings import Embeddings, Similarity, embeddings, similarity
+from nbllm.inspection.embeddings import EmbeddingMap, Embeddings, Similarity, embeddings, similarity
 from tests import foreign
 from tests.contract.cases import made
 
@@ -87,6 +87,12 @@ def test_a_map_with_a_search(known: Embeddings, method: str) -> None:
         known.map("umap")
 
 
+def test_names_on_a_map_do_not_lie_over_one_another() -> None:
+    points = np.array([[0, 0], [0.01, 0.001], [1, 1], [1, 0.5]], dtype=np.float32)
+    drawn = EmbeddingMap(["thing", "think", "thick", "天"], points, "pca", 0.9, [0, 1, 2])
+    assert list(drawn.figure().data[1].text) == ["thing", "", "thick"]
+
+
 def test_a_large_vocabulary_is_thinned_but_not_of_what_is_searched_for() -> None:
     tokens = [f"[unused{i}]" for i in range(50)] + [chr(0x4E00 + i) for i in range(50)] + ["word", "sword", "other"]
     known = Embeddings(
@@ -95,6 +101,9 @@ def test_a_large_vocabulary_is_thinned_but_not_of_what_is_searched_for() -> None
     assert known.map(most=4).tokens == ["一", "word", "sword", "other"]
     assert known.map(most=4, search="四一"[1]).tokens == ["一", "word", "sword", "other"]
     assert known.map(most=3, search="sword").tokens == ["word", "sword", "other"]
+    drawn = known.map(most=6, search="or")  # of three, two fit beside the others
+    assert [drawn.tokens[i] for i in drawn.marked] == ["word", "sword"]
+    assert len(drawn.tokens) == 6
     with pytest.raises(ModelError, match=r"is 9 tokens here\. Give one of its own tokens, as 'sword'"):
         known.nearest("xylophone")
 
