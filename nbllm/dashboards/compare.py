@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import base64
 import html
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from nbllm.dashboards.plain_figure import show_figure
 from nbllm.dashboards.tables import lines, table
 from nbllm.dashboards.tiers import tier
 from nbllm.handles.readable import heading, readable
 from nbllm.plots.compare import comparison_chart
 from nbllm.plots.fonts import clip
-from nbllm.plots.overlay import Chart, colour, png, svg
+from nbllm.plots.overlay import colour, png, svg
 from nbllm.plots.palette import QUIET
 
 if TYPE_CHECKING:
     from nbllm.handles.compare import Comparison
 
-PLOTLY = "application/vnd.plotly.v1+json"
 _SAMPLE = 500  # characters
 _PROMPT = 120
 
@@ -37,25 +36,11 @@ def show(comparison: Comparison) -> None:
         return
     chart = comparison_chart(comparison)
     if chosen == "widget":
-        display(live_bundle(comparison.figure(), chart), raw=True)
-        display({"text/html": page(comparison, picture=""), "text/plain": repr(comparison)}, raw=True)
+        below = page(comparison, picture="")
+        show_figure(comparison.figure(), svg(chart), chart.spoken, below, repr(comparison))
     else:
         whole = {"text/html": page(comparison, picture=svg(chart)), "text/plain": repr(comparison)}
         display({**whole, "image/png": base64.b64encode(png(chart)).decode("ascii")}, raw=True)
-
-
-def live_bundle(figure: Any, chart: Chart) -> dict[str, Any]:
-    """A figure for pages with Plotly, and the still picture for all others.
-
-    Without a PNG: Plotly's extension of JupyterLab would show that one. It adds its own once it has drawn.
-    """
-    return {PLOTLY: plotly(figure), "text/html": svg(chart), "text/plain": chart.spoken}
-
-
-def plotly(figure: Any) -> dict[str, Any]:
-    """A figure as the page's own Plotly takes it."""
-    config = {"displayModeBar": False, "displaylogo": False, "responsive": True}
-    return {**json.loads(figure.to_json()), "config": config}
 
 
 def page(comparison: Comparison, picture: str | None = None) -> str:

@@ -6,7 +6,7 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
-from nbllm.dashboards.compare import PLOTLY, plotly
+from nbllm.dashboards.plain_figure import show_figure
 from nbllm.dashboards.tables import table
 from nbllm.dashboards.tiers import tier
 from nbllm.handles.readable import plain
@@ -30,8 +30,7 @@ def show(cost: Cost) -> None:
     if chosen == "text":
         print(text(cost))
     elif chosen == "widget":
-        display({PLOTLY: plotly(cost.figure()), "text/html": svg(cost), "text/plain": repr(cost)}, raw=True)
-        display({"text/html": _words(cost) + behind(cost), "text/plain": text(cost)}, raw=True)
+        show_figure(cost.figure(), svg(cost), repr(cost), _words(cost) + behind(cost), text(cost))
     else:
         display({"text/html": page(cost), "text/plain": text(cost)}, raw=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
-from nbllm.dashboards.compare import PLOTLY, plotly
+from nbllm.dashboards.plain_figure import show_figure
 from nbllm.dashboards.tables import table
 from nbllm.dashboards.tiers import tier
 from nbllm.handles.readable import plain, readable
@@ -31,8 +31,7 @@ def show(finding: Finding) -> None:
     elif chosen == "widget" and finding.diagram is not None:
         shown, chart = readied(finding), finding_figure(finding, title=False)
         display({"text/html": _head(shown), "text/plain": shown.says}, raw=True)
-        display({PLOTLY: plotly(chart), "text/html": svg(finding), "text/plain": shown.title}, raw=True)
-        display({"text/html": _behind(shown), "text/plain": shown.limits}, raw=True)
+        show_figure(chart, svg(finding), shown.title, _behind(shown), shown.limits)
     else:
         display({"text/html": page(finding), "text/plain": text(finding)}, raw=True)
 

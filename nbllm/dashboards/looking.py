@@ -6,15 +6,13 @@ each stands its table.
 
 from __future__ import annotations
 
-import base64
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from nbllm.dashboards import explorer_still
-from nbllm.dashboards.compare import PLOTLY, plotly
 from nbllm.dashboards.explorer import Explorer
 from nbllm.dashboards.lens import Lens
 from nbllm.dashboards.meaning import MEANING, meaning_text, show_meaning
+from nbllm.dashboards.plain_figure import image, show_figure, show_still
 from nbllm.dashboards.states import KINDS, show_states, states_text
 from nbllm.dashboards.tables import table
 from nbllm.dashboards.tiers import tier
@@ -50,30 +48,25 @@ def show(found: Any) -> None:
     if not isinstance(found, Predictions | Influence):
         display(found)
         return
-    chosen = tier()
-    if chosen == "text":
+    if tier() == "text":
         print(text(found))
         return
     if isinstance(found, Predictions):
         display({"text/html": found._repr_html_(), "text/plain": repr(found)}, raw=True)
         if len(found.lens.names) > 1:
-            said = "The logit lens: see .lens_frame()"
-            still = base64.b64encode(found.picture()).decode("ascii")
-            if chosen == "widget":
-                image = f'<img alt="What each layer would say" src="data:image/png;base64,{still}">'
-                display({PLOTLY: plotly(found.figure()), "text/html": image, "text/plain": said}, raw=True)
-            else:
-                display({"image/png": still, "text/plain": said}, raw=True)
             behind = table(_layers(found).iloc[:_ROWS], "What each layer would say of each token", across=True)
-            display({"text/html": f"<details><summary>The layers as a table</summary>{behind}</details>"}, raw=True)
+            below = f"<details><summary>The layers as a table</summary>{behind}</details>"
+            _figure(found, found.picture(), "What each layer would say: the logit lens, .lens_frame()", below)
         return
-    png = base64.b64encode(found._repr_png_()).decode("ascii")
-    if chosen == "widget":  # without a PNG of its own: Plotly's extension of JupyterLab would show that one
-        image = f'<img alt="{escape(repr(found), quote=True)}" src="data:image/png;base64,{png}">'
-        display({PLOTLY: plotly(found.figure()), "text/html": image, "text/plain": repr(found)}, raw=True)
+    _figure(found, found._repr_png_(), repr(found), influence_table(found))
+
+
+def _figure(found: Any, png: bytes, spoken: str, below: str) -> None:
+    """The figure of what was found, live where the page draws Plotly, and its table."""
+    if tier() == "widget":
+        show_figure(found.figure(), image(png, spoken), spoken, below)
     else:
-        display({"image/png": png, "text/plain": repr(found)}, raw=True)
-    display({"text/html": influence_table(found), "text/plain": ""}, raw=True)
+        show_still(png, spoken, below)
 
 
 def influence_table(influence: Influence) -> str:

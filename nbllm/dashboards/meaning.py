@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from nbllm.dashboards.compare import PLOTLY, plotly
+from nbllm.dashboards.plain_figure import image, show_figure, show_still
 from nbllm.dashboards.tables import table
 from nbllm.dashboards.tiers import tier
 from nbllm.handles.readable import plain
@@ -34,17 +33,14 @@ def show_meaning(found: Any) -> None:
     if isinstance(found, Cuts | Neighbours):
         display({"text/html": found._repr_html_(), "text/plain": meaning_text(found)}, raw=True)
         return
-    png = base64.b64encode(found._repr_png_()).decode("ascii")
-    if chosen == "widget":  # without a PNG of its own: Plotly's extension of JupyterLab would show that one
-        image = f'<img alt="{escape(repr(found), quote=True)}" src="data:image/png;base64,{png}">'
-        display({PLOTLY: plotly(found.figure()), "text/html": image, "text/plain": repr(found)}, raw=True)
-    else:
-        display({"image/png": png, "text/plain": repr(found)}, raw=True)
     caption = "Tokens and their places" if isinstance(found, EmbeddingMap) else "The likeness of each pair"
     behind = table(rows(found).iloc[:_ROWS], caption, across=True)
-    display(
-        {"text/html": f"<details><summary>The same as a table</summary>{behind}</details>", "text/plain": ""}, raw=True
-    )
+    below = f"<details><summary>The same as a table</summary>{behind}</details>"
+    png, spoken = found._repr_png_(), repr(found)
+    if chosen == "widget":
+        show_figure(found.figure(), image(png, spoken), spoken, below)
+    else:
+        show_still(png, spoken, below)
 
 
 def meaning_text(found: Any) -> str:

@@ -10,8 +10,8 @@ import time
 import uuid
 from typing import Any, ClassVar
 
-from nbllm.dashboards.compare import live_bundle
 from nbllm.dashboards.ends import at_ends
+from nbllm.dashboards.plain_figure import bundle, keys
 from nbllm.dashboards.tables import lines, table
 from nbllm.dashboards.tiers import Tier, tier
 from nbllm.handles.readable import readable
@@ -120,10 +120,11 @@ class Following:
         chart = _chart(self._series)
         picture: dict[str, Any] = {"text/html": svg(chart), "text/plain": chart.spoken}
         if ended and self._widget:
-            picture = live_bundle(self._series.figure(), chart)
+            picture = bundle(self._series.figure(), svg(chart), chart.spoken)
         elif ended:
             picture["image/png"] = base64.b64encode(png(chart)).decode("ascii")
-        tables = {"text/html": page(self._series, picture=""), "text/plain": repr(self._series)}
+        below = page(self._series, picture="") + (keys(chart.spoken) if ended and self._widget else "")
+        tables = {"text/html": below, "text/plain": repr(self._series)}
         for content, place in zip((picture, tables), self._ids, strict=True):
             display(content, raw=True, display_id=place, update=update)
 

@@ -6,11 +6,10 @@ it stands the table, that opens at a click.
 
 from __future__ import annotations
 
-import base64
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from nbllm.dashboards.compare import PLOTLY, plotly
+from nbllm.dashboards.plain_figure import image, show_figure, show_still
 from nbllm.dashboards.tables import table
 from nbllm.dashboards.tiers import tier
 from nbllm.handles.readable import plain
@@ -36,19 +35,15 @@ _ROWS = 32  # of a table
 
 def show_states(found: Any) -> None:
     """Display the figure and the table of one of KINDS, as this page or terminal can."""
-    from IPython.display import display
-
     chosen = tier()
     if chosen == "text":
         print(states_text(found))
         return
-    png = base64.b64encode(found._repr_png_()).decode("ascii")
+    png, spoken = found._repr_png_(), repr(found)
     if chosen == "widget":
-        image = f'<img alt="{escape(repr(found), quote=True)}" src="data:image/png;base64,{png}">'
-        display({PLOTLY: plotly(found.figure()), "text/html": image, "text/plain": repr(found)}, raw=True)
+        show_figure(found.figure(), image(png, spoken), spoken, behind(found))
     else:
-        display({"image/png": png, "text/plain": repr(found)}, raw=True)
-    display({"text/html": behind(found), "text/plain": ""}, raw=True)
+        show_still(png, spoken, behind(found))
 
 
 def states_text(found: Any) -> str:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nbllm.dashboards.compare import live_bundle
+from nbllm.dashboards.plain_figure import show_figure, show_still
+from nbllm.dashboards.tables import table
 from nbllm.dashboards.tiers import tier
 from nbllm.errors import DataError
-from nbllm.handles.readable import plain
-from nbllm.plots.overlay import png
+from nbllm.handles.readable import plain, readable
+from nbllm.plots.overlay import png, svg
 from nbllm.plots.table_curves import table_chart, table_figure
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_ROWS = 200  # of the table on the page
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -37,17 +40,18 @@ class Curves:
         return png(table_chart(self.table, self.x, self.y, self.log_x))
 
     def _ipython_display_(self) -> None:
-        from IPython.display import display
-
         chosen = tier()
-        chart = table_chart(self.table, self.x, self.y, self.log_x)
         if chosen == "text":
             print(plain(self.table))
-        elif chosen == "widget":
-            display(live_bundle(self.figure(), chart), raw=True)
+            return
+        chart = table_chart(self.table, self.x, self.y, self.log_x)
+        count = f"The first {_ROWS} of {len(self.table):,} rows" if len(self.table) > _ROWS else ""
+        numbers = table(readable(self.table.iloc[:_ROWS].rename_axis(self.x)), count, across=True)
+        below = f"<details><summary>The same as a table</summary>{numbers}</details>"
+        if chosen == "widget":
+            show_figure(self.figure(), svg(chart), chart.spoken, below)
         else:
-            still = base64.b64encode(png(chart)).decode("ascii")
-            display({"image/png": still, "text/plain": chart.spoken}, raw=True)
+            show_still(png(chart), chart.spoken, below)
 
 
 def curves(table: Any, *, x: str = "", y: str = "", log_x: bool = False) -> Curves:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -33,6 +34,19 @@ def hostile_run(root: Path) -> None:
            "probe.every": 0},
     )  # fmt: skip
     assert run.state == "finished", run.error
+
+
+def by_keys(figure: Any, said: str) -> None:
+    """Go over a figure's values by arrow keys: each is labelled on the page, and told to who cannot see it."""
+    until(lambda: figure.get_attribute("role") == "application", "the figure has its keys")
+    spoken = figure.locator("xpath=following-sibling::*[@role='status']")
+    told: list[str] = []
+    for key in ("ArrowDown", "ArrowDown", "ArrowRight"):
+        figure.press(key)
+        until(lambda: spoken.inner_text() not in ("", *told), "a value is told")
+        told.append(spoken.inner_text())
+        assert figure.locator(".hoverlayer .hovertext").count() == 1
+    assert all(said in line for line in told), told
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -71,8 +85,13 @@ def test_hostile_tokens_are_shown_and_do_nothing(tmp_path: Path, monkeypatch: py
             page.mouse.move(box["x"] + 30, box["y"] + 12)
             until(lambda: page.locator(".hoverlayer .hovertext").count() > 0, "the hover text")
             lab.screenshot(f"looking-hover-{'dark' if dark else 'light'}", ".js-plotly-plot")
+            page.mouse.move(5, 5)
+            for place, said in ((0, "own token"), (1, "share")):
+                by_keys(page.locator(".js-plotly-plot").nth(place), said)
+            lab.screenshot(f"looking-keys-{'dark' if dark else 'light'}", ".js-plotly-plot >> nth=1")
             assert page.evaluate("() => window.hacked") is None
-            assert page.locator(".jp-OutputArea img[src='x'], .jp-OutputArea script:not([type])").count() == 0
+            scripts = ".jp-OutputArea script:not([type]):not([data-of])"  # all but ours, which gives figures their keys
+            assert page.locator(f".jp-OutputArea img[src='x'], {scripts}").count() == 0
             assert lab.console_errors() == []
             saved = lab.save().read_text()
     assert len(saved) < 600_000

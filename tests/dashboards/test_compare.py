@@ -14,7 +14,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 import nbllm
-from nbllm.dashboards.compare import PLOTLY
+from nbllm.dashboards.plain_figure import PLOTLY
 from nbllm.dashboards.series import Following
 from nbllm.store.folder import RunFolder
 from nbllm.store.status import Status, write_status

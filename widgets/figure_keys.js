@@ -1,0 +1,33 @@
+// Arrow keys over the Plotly figure that stands above this script in the same output of a notebook.
+import { cursor } from "./cursor.js";
+
+const script = document.currentScript;
+const output = script.closest(".jp-OutputArea, .output, .cell-output") ?? script.parentNode;
+const until = Date.now() + 30000; // Plotly's own 5 MB come first
+
+// What Plotly's label says, a line after the other.
+function label(graph) {
+  const texts = [...graph.querySelectorAll(".hoverlayer .hovertext text, .hoverlayer .legendtext")];
+  const lines = texts.flatMap((text) => {
+    const parts = [...text.querySelectorAll("tspan.line")];
+    return parts.length ? parts.map((part) => part.textContent) : [text.textContent];
+  });
+  return lines.map((line) => line.trim()).filter(Boolean).join(", ");
+}
+
+function attach() {
+  const above = [...output.querySelectorAll(".js-plotly-plot")].filter(
+    (graph) => graph._fullLayout && script.compareDocumentPosition(graph) & Node.DOCUMENT_POSITION_PRECEDING);
+  const graph = above.at(-1);
+  if (!graph) {
+    if (Date.now() < until) setTimeout(attach, 200);
+    return;
+  }
+  if (graph.getAttribute("role")) return; // has its keys
+  // Plotly reads its height off the page when it draws anew: while a theme is changed that is none, and it would stay so.
+  graph.style.minHeight = `${graph._fullLayout.height}px`;
+  graph.setAttribute("aria-label", `${script.dataset.of}. Arrow keys go from value to value, Page keys from part to part`);
+  cursor(graph, undefined, label);
+}
+
+attach();
