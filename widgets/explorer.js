@@ -223,7 +223,7 @@ function render(context) {
   }
 
   function show() {
-    if (signal.aborted || !sources().length || !root.isConnected) return;
+    if (signal.aborted || !sources().length || !root.isConnected || !root.clientWidth) return; // unseen: drawn when it is seen
     colours = coloursOf(root);
     compute();
     if (chosen.show === "heatmap" || chosen.show === "lines") lastMap = chosen.show;
@@ -297,7 +297,7 @@ function render(context) {
 
   // Drawn again for another width or another theme.
   let width = 0;
-  const sizes = new ResizeObserver(() => { const now = root.clientWidth; if (now && Math.abs(now - width) > 1) { width = now; later(); } });
+  const sizes = new ResizeObserver(() => { const now = root.clientWidth; if (Math.abs(now - width) > 1) { width = now; later(); } });
   sizes.observe(root);
   const themes = new MutationObserver(() => [60, 700].forEach((wait) => setTimeout(later, wait)));
   for (const node of [document.documentElement, document.body]) themes.observe(node, { attributes: true, attributeFilter: ["class", "data-jp-theme-name", "data-jp-theme-light", "data-vscode-theme-kind", "theme"] });

@@ -112,12 +112,14 @@ def compare(studio: Studio) -> list[Any]:
         return ""
 
     names = [name for name, _ in studio.bar.runs]
+    broken = [name for name, said in studio.bar.runs if said.endswith(("(failed)", "(lost)"))]
+    first = sorted(names, key=lambda name: (name in broken, name != studio.bar.run))  # else the newest first
     field = {
         "name": "runs",
         "label": "runs",
         "kind": "many",
         "choices": [[name, name] for name in names],
-        "value": names[:2],
+        "value": first[:2],
     }
     ask = Ask("Compare runs", [field], [("compare", "Compare")], act)
     return [ask, below]

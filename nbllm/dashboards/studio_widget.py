@@ -101,13 +101,11 @@ class Studio:
         panel, wanted = self.panels[tab], self.bar.run if of_run else "*"
         if tab == "compare":
             wanted = " ".join(name for name, _ in self.bar.runs)
-        if panel.children and self._of.get(tab) == wanted:
-            self.bar.fault = ""
-            return
-        self.bar.fault, self.bar.busy = "", f"opening {title.lower()} …"
+        self.bar.fault, self.bar.busy = "", f"opening {title.lower()} …"  # also of one that is open: the page waits
         try:
-            studio_panels.put(panel, make(self))
-            self._of[tab] = wanted
+            if not panel.children or self._of.get(tab) != wanted:
+                studio_panels.put(panel, make(self))
+                self._of[tab] = wanted
         except NbllmError as error:
             studio_panels.put(panel, [])
             self.bar.fault = str(error)

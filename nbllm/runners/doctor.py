@@ -17,6 +17,7 @@ from html import escape
 from importlib import metadata
 from pathlib import Path
 
+from nbllm.errors import NbllmError
 from nbllm.runners import machine, quota
 from nbllm.store.files import folder_size
 from nbllm.store.folder import runs_root, user_folder
@@ -57,7 +58,7 @@ class DoctorReport:
         odd = sum(check.state == WARN for check in self.checks)
         if bad:
             return f"{bad} of {len(self.checks)} checks failed: do what their lines say."
-        return f"Ready to train. {odd} hints below." if odd else "Ready to train."
+        return f"Ready to train, with {odd} hint{'s' if odd > 1 else ''}." if odd else "Ready to train."
 
     def __str__(self) -> str:
         width = max((len(check.name) for check in self.checks), default=0)
@@ -99,6 +100,8 @@ def doctor() -> DoctorReport:
 def _safely(look: Callable[[], list[Check]]) -> list[Check]:
     try:
         return look()
+    except NbllmError as error:
+        return [Check(look.__name__.strip("_").replace("_", " "), FAIL, error.message, error.advice)]
     except Exception as error:  # whatever is wrong with this machine is what doctor is asked for
         name = look.__name__.strip("_").replace("_", " ")
         return [Check(name, FAIL, f"{type(error).__name__}: {error}", "Install nbllm anew: pip install -U nbllm")]
@@ -235,7 +238,8 @@ def _front_end_kind() -> Check:
 def _extension(name: str, extension: str, package: str) -> Check:
     """Whether the front end's part of a widget library lies where JupyterLab looks."""
     roots = [Path(sys.prefix), Path(sys.base_prefix), Path.home() / ".local", Path("/usr/local"), Path("/usr")]
-    folders = [root / "share/jupyter/labextensions" / extension for root in roots]
+    named = [Path(part) for part in os.environ.get("JUPYTER_PATH", "").split(os.pathsep) if part]
+    folders = [place / "labextensions" / extension for place in (*named, *(root / "share/jupyter" for root in roots))]
     found = next((folder for folder in folders if (folder / "package.json").is_file()), None)
     if found:
         return Check(name, OK, extension)

@@ -68,7 +68,7 @@ def inside(record: Record) -> str:
     return (
         f"<p>{what} The text is the probe of the run, watched from step {found.steps[0]:,} to {found.steps[-1]:,}:</p>"
         f'<p class="tokens">{text}</p>{still}</figure>{payload("maps", about, packed)}'
-        + folded("The strongest of each head as a table", _table(found))
+        + folded(f"The strongest of each {'head' if found.kind == 'attention' else 'gate'} as a table", _table(found))
     )
 
 

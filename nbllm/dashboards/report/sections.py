@@ -50,7 +50,7 @@ def headline(record: Record) -> str:
     if config is not None:
         model = config.model
         layers = f" {model.layers}x{model.width}" if model.kind != "huggingface" else f" {config.init_from}"
-        what = f"{model.kind}{layers}, learns {config.objective.kind} from {config.data.source}"
+        what = f"{model.kind}{layers}, trained on {config.data.source} (objective {config.objective.kind})"
     best = record.best
     told = {
         "state": status.state,
