@@ -58,7 +58,7 @@ def page(comparison: Comparison, picture: str | None = None) -> str:
         svg(comparison_chart(comparison)) if picture is None else picture,
         table(
             shown,
-            f"In the order of {heading(comparison.order)}; of another: --sort COLUMN, or .table.sort_values(COLUMN)",
+            f"Sorted by {heading(comparison.order)}; --sort COLUMN takes another",
             swatches=swatches,
             best=[(str(figures[unit].idxmin()), heading(unit))] if ranked else [],
         ),

@@ -57,7 +57,7 @@ def _figures(preview: Preview) -> list[tuple[str, str]]:
     redacted = ", ".join(f"{count:,} {kind}" for kind, count in report.get("redacted", {}).items())
     return [
         ("source", f"{preview.source} ({preview.kind})"),
-        ("size", "unknown" if preview.size is None else _bytes(preview.size)),
+        *([] if preview.size is None else [("size", _bytes(preview.size))]),
         ("read", "all of it" if preview.complete else f"the first {preview.characters:,} characters"),
         ("records", f"{preview.records:,}"),
         ("characters", f"{preview.characters:,}"),
@@ -65,7 +65,7 @@ def _figures(preview: Preview) -> list[tuple[str, str]]:
         ("tokens per character", f"{preview.tokens_per_character:.3f}"),
         ("vocabulary", f"{preview.vocabulary:,}"),
         ("longest record", f"{preview.longest:,} characters"),
-        ("removed by data.clean", removed or "nothing"),
+        ("taken out by cleaning", removed or "nothing"),
         *([("redacted", redacted)] if redacted else []),
     ]
 
