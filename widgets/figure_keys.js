@@ -4,6 +4,9 @@ import { cursor } from "./cursor.js";
 const script = document.currentScript;
 const output = script.closest(".jp-OutputArea, .output, .cell-output") ?? script.parentNode;
 const until = Date.now() + 30000; // Plotly's own 5 MB come first
+// The pressed one of a figure's buttons is nearly white by Plotly, in every theme, and cannot be set in the figure.
+const STYLE = `.jp-RenderedPlotly .updatemenu-item-text { fill: var(--jp-ui-font-color1) !important; }
+.jp-RenderedPlotly .updatemenu-item-rect[style*="244, 250, 255"] { fill: var(--jp-layout-color3) !important; }`;
 
 // What Plotly's label says, a line after the other.
 function label(graph) {
@@ -30,4 +33,7 @@ function attach() {
   cursor(graph, undefined, label);
 }
 
+if (!document.getElementById("nbllm-figures")) {
+  document.head.append(Object.assign(document.createElement("style"), { id: "nbllm-figures", textContent: STYLE }));
+}
 attach();
