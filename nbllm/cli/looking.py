@@ -23,13 +23,14 @@ def generate(command: Command, parsed: Parsed) -> None:
             print(f"--- {text.numbered(number)}")
         return
     settings.pop("samples", None)
-    print(prompt + model.joint, end="", flush=True)
+    before = prompt + model.joint
     if "beams" in settings:
-        print(model.generate(prompt, **settings))
+        print(f"{before}{model.generate(prompt, **settings)}")
         return
     for piece in model.stream(prompt, **settings):
-        print(piece, end="", flush=True)
-    print()
+        print(before + piece, end="", flush=True)
+        before = ""
+    print(before)
 
 
 def look(command: Command, parsed: Parsed) -> None:

@@ -20,13 +20,22 @@ class LiveText:
         self.text = ""
         self._sent = 0.0
         self._handle = None
-        if getattr(shell, "kernel", None) is not None:
+        self._begun = False
+        self._in_page = getattr(shell, "kernel", None) is not None
+
+    def _begin(self) -> None:
+        """Show the prompt, with the first of the text: a mistake in the settings is then said alone."""
+        if self._begun:
+            return
+        self._begun = True
+        if self._in_page:
             self._handle = display(self._bundle(), raw=True, display_id=True)
         else:
-            print(prompt, end="", flush=True)
+            print(self.prompt, end="", flush=True)
 
     def add(self, text: str) -> None:
         """More of the text; the page hears of it at most ten times a second."""
+        self._begin()
         self.text += text
         if self._handle is None:
             print(text, end="", flush=True)
@@ -41,6 +50,7 @@ class LiveText:
 
     def finish(self, result: Any) -> None:
         """Show the result in place of the growing text."""
+        self._begin()
         if self._handle is not None:
             self._handle.update(result)
         else:

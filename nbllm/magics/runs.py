@@ -103,7 +103,10 @@ class RunMagics(Base):
 
         for said in carry_out(COMMANDS["runs"], asked.flags):
             print(said)
-        return api.runs()
+        found = api.runs()
+        if not len(found):
+            print("No run yet. Train one: %llm_train")
+        return found
 
     @magic
     def llm_attach(self, asked: Asked) -> Any:

@@ -90,22 +90,16 @@ class Metrics:
 
     def frame(self) -> pd.DataFrame:
         """A DataFrame indexed by step: loss, val_loss, lr, grad_norm, tokens, seconds, ..."""
-        import pandas as pd
-
         train = _frame(self.train)
         evaluation = _frame(self.evaluation).drop(columns=["seconds", "tokens"], errors="ignore")
         # What both measure is told apart as the losses are: `kl` of the batches, `val_kl` of the held-out text.
         evaluation = evaluation.rename(columns={name: f"val_{name}" for name in evaluation if name in train})
         joined = train.join(evaluation, how="outer") if len(evaluation) else train
-        first = [
-            c for c in ("loss", "val_loss", "bits_per_byte", "lr", "grad_norm", "tokens", "seconds") if c in joined
-        ]
+        always = ("loss", "val_loss", "lr", "grad_norm", "tokens", "seconds")  # also of a run that has no step yet
+        order = ("loss", "val_loss", "bits_per_byte", "lr", "grad_norm", "tokens", "seconds")
+        first = [name for name in order if name in joined or name in always]
         rest = [c for c in joined.columns if c not in first]
-        for name in ("loss", "val_loss"):
-            if name not in joined:
-                joined[name] = pd.Series(np.nan, index=joined.index)
-                first.insert(0, name) if name == "loss" else first.insert(1, name)
-        return joined[first + rest]
+        return joined.reindex(columns=first + rest)
 
 
 def _frame(table: Table) -> Any:

@@ -96,6 +96,16 @@ def test_generate_streams_and_returns(shell, tiny):
     assert str(ran.value) in run_cell(shell, "x").printed
 
 
+def test_a_mistake_in_the_settings_is_said_alone(shell, tiny):
+    assert run_cell(shell, '%llm_generate tiny "To be" --temperature -1').printed.lstrip("\x1b[1m").startswith("Error:")
+
+
+def test_no_run_says_how_to_train_one(shell, runs):
+    ran = run_cell(shell, "%llm_runs")
+    assert "No run yet. Train one: %llm_train" in ran.printed
+    assert len(ran.value) == 0
+
+
 def test_generate_cell_variables_and_samples(shell, tiny):
     shell.user_ns["who"] = "世界"
     ran = run_cell(shell, "%%llm_generate tiny --max-tokens 5 --seed 1\n你好，{{who}}\nTo")

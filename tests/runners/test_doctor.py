@@ -69,6 +69,12 @@ def test_a_check_that_breaks_is_a_finding():
     assert "no such luck" in check.found
 
 
+def test_a_wrong_quota_says_what_to_set(monkeypatch):
+    monkeypatch.setenv("NBLLM_DISK_GB", "much")
+    found = next(check for check in doctor().checks if "NBLLM_DISK_GB" in check.found)
+    assert (found.state, found.advice) == ("fail", "Set it to a number of gigabytes, as in NBLLM_DISK_GB=20.")
+
+
 def test_the_table_is_escaped():
     page = DoctorReport([Check("<b>", WARN, "<i>", "<u>")])._repr_html_()
     assert "<b>" not in page

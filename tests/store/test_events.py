@@ -97,3 +97,9 @@ def test_numbers_come_back_as_written(tmp_path: Path) -> None:
     writer.close()
     read = [np.float32(json.loads(line)["loss"]) for line in path.read_text().splitlines()]
     assert read == [np.float32(v) for v in values]
+
+
+def test_a_run_without_a_step_has_its_columns() -> None:
+    frame = Metrics().frame()
+    assert list(frame.columns) == ["loss", "val_loss", "lr", "grad_norm", "tokens", "seconds"]
+    assert len(frame) == 0
