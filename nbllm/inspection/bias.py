@@ -87,7 +87,8 @@ def bias(
     else:
         asked, unit = pairs(rows, named), bits()
         values = _bits(module, objective, asked)
-    return report(asked, values, list(named), unit, language=language, seed=seed, about=about, step=step)
+    own = templates is not None or groups is not None
+    return report(asked, values, list(named), unit, language=language, own=own, seed=seed, about=about, step=step)
 
 
 def _label(objective: Any, label: str | None) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import zlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +29,14 @@ def report(
     unit: Unit,
     *,
     language: str,
+    own: bool,
     seed: int,
     about: str,
     step: int | None,
 ) -> Finding:
     """The finding. `values` (pairs, 2) is what the model holds of each pair with either word, NaN where it could not be
-    asked. ModelError where too few statements are left."""
+    asked; with `own` templates or groups it is kept beside that of nbllm's own. ModelError where too few statements are
+    left."""
     import pandas as pd
 
     held = [f"{unit.held}, {name}" for name in names]
@@ -64,7 +68,7 @@ def report(
         "language": language,
     }  # fmt: skip
     return Finding(
-        "bias" if language == "en" else f"bias-{language}",
+        _kind(names, language, own),
         f"Bias: {names[0]} and {names[1]}",
         about,
         _says(facts, names, unit, both),
@@ -75,6 +79,15 @@ def report(
         {"The pairs": known.reset_index(drop=True)},
         step,
     )
+
+
+def _kind(names: Sequence[str], language: str, own: bool) -> str:
+    """The name in the run folder: bias, bias-zh, and of a user's own groups bias-hill-river."""
+    if not own:
+        return "bias" if language == "en" else f"bias-{language}"
+    said = " ".join(names)
+    slug = re.sub("[^a-z0-9]+", "-", said.lower())[:24].strip("-")
+    return f"bias-{slug or f'{zlib.crc32(said.encode()):08x}'}"
 
 
 def _by_statement(known: pd.DataFrame, held: list[str]) -> pd.DataFrame:

@@ -132,6 +132,13 @@ def test_words_that_are_the_same_to_the_model_are_left_out():
     assert found.facts["left_out"] == 12
 
 
+def test_groups_of_ones_own_are_kept_beside_those_of_nbllm():
+    for names, kind in ((("A", "The river"), "bias-a-the-river"), (("山", "河"), "bias-b9039a9a")):
+        rows = [{**row, "toward": names[row["toward"] == "B"]} for row in TEMPLATES]
+        groups = dict(zip(names, GROUPS.values(), strict=True))
+        assert bias(*leaning(1.0), rows, groups).kind == kind
+
+
 def test_a_classifier_is_compared_by_the_probability_of_a_label():
     each = made("classification bert")
     prompts = ["a {group}a", "b {group}", "c {group} d", "f {group} bad", "a {group} e"]
