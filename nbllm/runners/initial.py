@@ -176,7 +176,8 @@ def _put(folder: RunFolder, config: RunConfig, module: nn.Module) -> dict[str, A
         head = goal_of(parent.objective).head
         about["objective"] = parent.objective.kind
     done = transfer(module, tensors, f"'{name}'", head)
-    print(f"from {name}, step {about.get('step')}: {done}", flush=True)
+    step = about.get("step")
+    print(f"from {name}{'' if step is None else f', step {step:,}'}: {done}", flush=True)
     return {**about, "tensors_taken": len(done.taken), "fresh": done.fresh, "parameters_taken": done.parameters}
 
 

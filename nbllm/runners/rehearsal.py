@@ -19,7 +19,7 @@ from nbllm.runners import pieces, plan
 from nbllm.runners.hub import SETTINGS
 from nbllm.runners.initial import FOLDER as INIT
 from nbllm.runners.machine import pick_device, share_cores
-from nbllm.store.files import link_or_copy
+from nbllm.store.files import link_or_copy, write_json
 from nbllm.store.folder import RunFolder, user_folder
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ def rehearse_run(run: RunFolder, config: RunConfig, say: Say = lambda line: None
                 shutil.copytree(part, folder.path / part.name, copy_function=link_or_copy)
         for path in (*run.path.glob("*tokenizer.json"), *run.path.glob(SETTINGS), run.config, run.environment):
             shutil.copyfile(path, folder.path / path.name)
+        step = run.checkpoint_steps()[-1]
+        folder.checkpoint(step).mkdir(parents=True)
+        write_json(folder.checkpoint(step) / "state.json", {})  # weights are there: those of a parent are not asked for
         training = _assemble(folder, config, say)
         _load(run, training)
         yield training

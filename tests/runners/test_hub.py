@@ -83,6 +83,7 @@ def test_a_checkpoint_needs_its_source_no_more(models: dict[str, Path], tmp_path
     model = again.load()
     assert model.generate("The fox", max_tokens=5, temperature=0) == expected
     assert model.tokenizer.encode("你好").ids == model.tokenizer.encode("你好").ids
+    assert nbllm.find_lr("moved", steps=20).table["loss"].notna().all()
     again.resume(steps=6, runner="inline")
     assert (again.state, again.step) == ("finished", 6)
 
