@@ -23,6 +23,8 @@ _CELL = re.compile(r"^\s*%%llm_(\w+)")
 _OPEN_QUOTE = re.compile(r"(?:^|[\s=])([\"'])([^\"']*)$")
 _PLAIN = re.compile(r"\S*$")
 _DEVICES = ("auto", "cpu", "cuda", "mps")
+_RUNS = ("init_from", "objective.teacher")  # settings that name a run
+_SHELLS_OWN = {"In", "Out", "get_ipython", "exit", "quit", "open"}  # variables that nobody has set
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ def _in_line(command: Command, rest: str, names: Mapping[str, Any]) -> Offer | N
         key = _PLAIN.search(head)[0].rstrip("=")  # type: ignore[index]
         return _matching(_setting_values(command, key, fragment), fragment)
     if fragment.startswith("{{"):
-        return _matching(("{{" + n + "}}" for n in names if not n.startswith("_")), fragment)
+        own = (name for name in names if not name.startswith("_") and name not in _SHELLS_OWN)
+        return _matching(("{{" + name + "}}" for name in own), fragment)
     try:
         earlier = words(head)
     except ConfigError:
@@ -128,6 +131,8 @@ def _setting_values(command: Command, key: str, fragment: str) -> list[str]:
 def _values(leaf: Option, fragment: str) -> list[str]:
     if leaf.path == "data.source":
         return [*CORPORA, *TABLES, *_paths(fragment)]
+    if leaf.path in _RUNS:
+        return [*_runs(), *_paths(fragment)] if fragment else _runs()
     if leaf.path == "tokenizer.kind":
         return [*leaf.choices, *(path for path in _paths(fragment) if path.endswith((".json", "/")))]
     if leaf.path == "train.device":
@@ -151,12 +156,17 @@ def _of_kind(kinds: list[str], given: int, fragment: str) -> list[str]:
         return []
     kind = kinds[min(given, len(kinds) - 1)] if given < len(kinds) or kinds[-1] == "NAME" else ""
     if kind in ("NAME", "RUN", "OLD"):
-        return [run.name for run in reversed(list_runs())] + (["last"] if fragment else [])
+        return _runs() + (["last"] if fragment else [])
     if kind == "SOURCE":
         return [*CORPORA, *TABLES, *_paths(fragment)]
     if kind == "TASK":
         return sorted({*GOALS, *WORDS})
     return _paths(fragment) if kind in ("FILE", "FOLDER") else []
+
+
+def _runs() -> list[str]:
+    """Names of the runs, newest first."""
+    return [run.name for run in reversed(list_runs())]
 
 
 def _assignments(command: Command, fragment: str) -> list[str]:

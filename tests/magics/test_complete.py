@@ -24,6 +24,8 @@ def test_run_names(shell, tiny):
     for line in ("%%llm_train sha", "%llm_attach sha", "run = %llm_attach sha", "%llm_runs --delete x sha"):
         assert words(shell, line) == ["shakespeare"], line
     assert words(shell, "%llm_attach ") == ["shakespeare"]
+    assert words(shell, "%llm_train x --from sha") == ["shakespeare"]
+    assert words(shell, "%llm_train x --teacher ") == ["shakespeare"]
     with pytest.warns(PendingDeprecationWarning):
         _, legacy = shell.complete("", "%%llm_train sha", 15)
     assert legacy == ["shakespeare"]
@@ -74,6 +76,7 @@ def test_paths(shell, tmp_path, monkeypatch):
 def test_variables(shell):
     shell.user_ns["my_frame"] = ["text"]
     assert words(shell, "%llm_train --data {{my_f") == ["{{my_frame}}"]
+    assert "{{In}}" not in words(shell, "%llm_train --data {{")
 
 
 def test_body(shell):
