@@ -20,6 +20,7 @@ from nbllm.objectives.evaluate import evaluate
 from nbllm.training import update
 from nbllm.training.loop import Progress, Training
 from nbllm.training.optim import Optimizers
+from nbllm.training.parallel import Peers
 from tests.contract.cases import CASES, Made, batch, cases, configure, made, row, writing
 
 EXACT = {"rtol": 0.0, "atol": 1e-8}
@@ -213,23 +214,32 @@ def test_padding_never_changes_a_result(case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_batch_in_parts_is_the_same_step(case: str) -> None:
+    """Whether one process works through its parts, or several through their rows."""
     more = {"objective.free_bits": 0.0} if case.startswith("elbo") else {}  # they cost by the whole batch's mean
     found = made(case, **more)
     each = batch(found, rows=6)
-    expected = gradients(found, each, 1)
-    for parts in (2, 3, 6):
-        loss, by_name = gradients(found, each, parts)
-        assert loss == pytest.approx(expected[0], abs=1e-6)
+    loss, wanted = gradients(found, each, 1)
+    pair = [gradients(found, each, 1, Alone(rank, 2, 0)) for rank in range(2)]
+    summed = {name: sum((by_name[name] for _, by_name in pair), torch.zeros(())) for name in wanted}
+    for seen, by_name in [gradients(found, each, 3), gradients(found, each, 6), (sum(s for s, _ in pair), summed)]:
+        assert seen == pytest.approx(loss, abs=1e-6)
         for name, gradient in by_name.items():
-            torch.testing.assert_close(gradient, expected[1][name], rtol=0, atol=2e-6)
+            torch.testing.assert_close(gradient, wanted[name], rtol=0, atol=2e-6)
 
 
-def gradients(found: Made, each: Batch, parts: int) -> tuple[float, dict[str, Tensor]]:
+class Alone(Peers):
+    """One of several processes, whose sums are made by the test."""
+
+    def add_up(self, parameters: Any, total: float, sums: dict[str, float]) -> tuple[float, dict[str, float]]:
+        return total, sums
+
+
+def gradients(found: Made, each: Batch, parts: int, peers: Peers | None = None) -> tuple[float, dict[str, Tensor]]:
     """The loss and the gradients of one step of the loop, worked through in so many parts."""
     config = found.config.train.model_copy(update={"clip": 0.0})
     training = Training(
         module=found.module, optimizers=Optimizers(found.module, config), objective=found.objective, config=config,
-        batch=lambda step: each, held_out=list, progress=Progress(step=1, steps=10, accumulate=parts),
+        batch=lambda step: each, held_out=list, progress=Progress(step=1, steps=10, accumulate=parts), peers=peers,
     )  # fmt: skip
     loss, _, _ = update.gradients(training)
     return loss, {n: p.grad.clone() for n, p in found.module.named_parameters() if p.grad is not None}
