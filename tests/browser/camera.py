@@ -14,7 +14,8 @@ from tests.browser.notebooks import Notebooks
 
 SHEET = 1500  # px: what is higher is cut into sheets
 _HIGH = 15_000  # px: higher pictures are more than Chromium takes
-_TALL = "() => document.querySelector('.jp-WindowedPanel-inner, .jp-Notebook').scrollHeight"
+_TALL = """() => Math.max(...[...document.querySelectorAll('.jp-Notebook, .jp-Notebook .jp-WindowedPanel-outer')]
+    .map((node) => node.scrollHeight))"""
 _NODE = """(i) => { const n = window.jupyterapp.shell.currentWidget.content;
     n.widgets[i].node.scrollIntoView({ block: 'start' }); return n.widgets[i].node; }"""
 

@@ -78,7 +78,8 @@ def main() -> int:
         print(clean.nbllm("tour", "lessons"))
         (clean.work / "lessons" / "input.txt").write_text(words_of(clean.work / "lessons"), encoding="utf-8")
         all_of_it = [name for name in CHAPTERS if name != "before"]
-        wrong = walk(clean, camera, names if "start" in names else ["before", *names] if names else all_of_it)
+        first = [] if {"start"} & set(names) or set(names) <= {"form", "lessons"} else ["before"]
+        wrong = walk(clean, camera, [*first, *names] if names else all_of_it)
     print("\n".join(wrong))
     print(f"{camera.index()}: {len(camera.taken)} pictures in {time.monotonic() - began:.0f} s")
     return bool(wrong)
