@@ -124,7 +124,7 @@ export function attentionTab(model, view, changed) {
       const best = row.map((value, k) => [value, k]).sort((a, b) => Math.abs(b[0]) - Math.abs(a[0])).slice(0, 3);
       const seen = best.filter(([value]) => Math.abs(value) >= 0.005); // less is nothing, or the future
       const own = gates() ? m.names[r] : `${r}. ${m.names[r] ?? ""}`;
-      return [own, ...[0, 1, 2].map((i) => (seen[i] ? `${m.keys[seen[i][1]] ?? seen[i][1]}  ${seen[i][0].toFixed(2)}` : ""))];
+      return [own, ...[0, 1, 2].map((i) => (seen[i] ? `${seen[i][1]}. ${m.keys[seen[i][1]] ?? ""}  ${seen[i][0].toFixed(2)}` : ""))];
     });
     const what = gates() ? "Largest values of each unit" : "What each token looks at most";
     return table(`${what}: ${m.where}, step ${count(m.shown)}`, [gates() ? "unit" : "token", "first", "second", "third"], rows);

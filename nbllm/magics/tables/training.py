@@ -84,7 +84,12 @@ TABLE: tuple[Command, ...] = (
         cell="settings in YAML, as in config.yaml",
         notes="With a RUN it starts from its last checkpoint. No run is made or changed. It gives back .lr and .table.",
     ),
-    Command("pause", "[NAME]", "Pause a run; it keeps its place.", ("%llm_pause", "%llm_pause shakespeare")),
+    Command(
+        "pause",
+        "[NAME]",
+        "Pause a run with a checkpoint; another may have the device meanwhile.",
+        ("%llm_pause", "%llm_pause shakespeare"),
+    ),
     Command(
         "resume", "[NAME]", "Go on with a paused, stopped or lost run.", ("%llm_resume", "%llm_resume shakespeare")
     ),
