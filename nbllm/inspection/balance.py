@@ -17,7 +17,7 @@ from nbllm.errors import DataError, ModelError
 from nbllm.inspection.bias_pairs import words_by_group
 from nbllm.inspection.finding import Diagram, Finding, Series
 from nbllm.inspection.group_words import GROUP_WORDS, HIDING
-from nbllm.inspection.languages import language_of, script_of_letter
+from nbllm.inspection.languages import NO_LETTERS, language_of, script_of_letter
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -202,7 +202,9 @@ def _says(counts: _Counts, facts: Mapping[str, Any], table: pd.DataFrame, unit: 
         for name in counts.words
     ]
     parts.append("; ".join(groups)[:1].upper() + "; ".join(groups)[1:] + ".")
-    if scored and len(known := table[table.kind != "group"].bits_per_byte.dropna()) > 1:
+    # What stands in hardly any text says nothing of what the model knows.
+    some = (table.kind != "group") & (table.documents >= 0.01 * counts.documents) & (table.index != NO_LETTERS)
+    if scored and len(known := table[some].bits_per_byte.dropna()) > 1:
         parts.append(
             f"The model knows '{known.idxmin()}' best ({known.min():.2f} bits per byte) and '{known.idxmax()}' least "
             f"({known.max():.2f})."

@@ -62,7 +62,14 @@ _LETTERS = {
     "Vietnamese": "đơưạảấầẩẫậắằẳẵặẹẻẽếềểễệịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹ", "French": "œ", "Russian": "ыэё",
     "Ukrainian": "іїєґ", "Persian": "پچژگ",
 }  # fmt: skip
-_SETS = {script: {name: frozenset(words.split()) for name, words in known.items()} for script, known in _WORDS.items()}
+# A single Latin letter may be a variable or a mark of a list in any language.
+_SETS = {
+    script: {
+        name: frozenset(word for word in words.split() if len(word) > 1 or not word.isascii())
+        for name, words in known.items()
+    }
+    for script, known in _WORDS.items()
+}
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -92,10 +99,10 @@ def language_of(text: str) -> str:
         + _LETTER * sum(special[letter] for letter in _LETTERS.get(name, ""))
         for name, common in known.items()
     }
-    ranked = sorted(scores, key=lambda name: -scores[name])
-    first, second = (scores[name] for name in ranked[:2])
-    if first > second and first >= _LEAST * words.total():
-        return ranked[0]
+    (best, first), (_, second) = sorted(scores.items(), key=lambda each: -each[1])[:2]
+    different = sum(word in known[best] for word in words) + sum(special[letter] for letter in _LETTERS.get(best, ""))
+    if first > second and first >= _LEAST * words.total() and different > 1:
+        return best
     return f"other {script}"
 
 

@@ -29,7 +29,7 @@ def attention_steps_figure(kept: Mapping[int, Any], layer: int = -1, head: int =
     ]
     now = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
     slider = {
-        "active": len(steps) - 1, "x": 0.16, "len": 0.84, "y": 1.0, "yanchor": "bottom", "pad": {"t": 6, "b": 14},
+        "active": len(steps) - 1, "x": 0.22, "len": 0.78, "y": 1.0, "yanchor": "bottom", "pad": {"t": 6, "b": 14},
         "currentvalue": {"prefix": "step ", "xanchor": "left"}, "ticklen": 4, "minorticklen": 0,
         "steps": [{"label": f"{step:,}", "method": "animate", "args": [[str(step)], now]} for step in steps],
     }  # fmt: skip

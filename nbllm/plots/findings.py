@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LONGEST = 60  # characters of a place's name
 MOST_ROWS = 200
+_MARKS = 10  # of an axis
 
 
 def finding_figure(finding: Finding, title: bool = True) -> go.Figure:
@@ -55,7 +56,7 @@ def finding_figure(finding: Finding, title: bool = True) -> go.Figure:
     if diagram.reference_name:
         mark |= {"annotation_text": escape(diagram.reference_name), "annotation_font": {"color": QUIET, "size": 11}}
     if diagram.form == "lines":
-        figure.update_xaxes(**place, **({"type": "log"} if diagram.log else {}))
+        figure.update_xaxes(**place, **(_powers(diagram) if diagram.log else {}))
         figure.update_yaxes(**value)
         figure.update_layout(height=380)
         if diagram.reference is not None:
@@ -71,6 +72,13 @@ def finding_figure(finding: Finding, title: bool = True) -> go.Figure:
     if diagram.reference is not None:
         figure.add_vline(diagram.reference, **mark)
     return figure
+
+
+def _powers(diagram: Diagram) -> dict[str, Any]:
+    """An axis that grows by factors, marked where something was measured: Plotly's own marks lie over one another."""
+    places = sorted({float(place) for series in diagram.series for place in series.places})
+    places = places[:: max(1, -(-len(places) // _MARKS))]
+    return {"type": "log", "tickmode": "array", "tickvals": places, "ticktext": [f"{place:,g}" for place in places]}
 
 
 def readied(finding: Finding) -> Finding:

@@ -42,6 +42,8 @@ def test_figure_draws_each_series(form):
     shown = [trace for trace in figure.data if trace.name]
     assert len(shown) == 2
     assert list(shown[1].y if form == "lines" else shown[1].x) == [1.0, 2.0]
+    if form == "lines":
+        assert list(figure.layout.xaxis.ticktext) == ["1", "10", "100"]
     assert "<img" not in figure.to_json()
 
 

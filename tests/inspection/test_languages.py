@@ -39,6 +39,7 @@ def test_scripts(text, script):
         ("这座桥是战前建的，后来就关闭了。", "Chinese"), ("橋は戦争の前に建てられた。", "Japanese"),
         ("다리는 전쟁 전에 지어졌다.", "Korean"), ("Γεια σου", "Greek"),
         ("xyz qwv 12", "other Latin"), ("", "no letters"),
+        ("a, e = o, i", "other Latin"), ("as e", "other Latin"),
     ],
 )  # fmt: skip
 def test_languages(text, language):
