@@ -1,15 +1,13 @@
 // A chat: who said what, the reply while it is written, what of the dialogue the model still reads. All of it stands in
 // traits; the kernel lets the model write in a thread of its own.
-import { count, el, freshId, keepKeys, say, slider } from "./dom.js";
+import { begin, faultLine, nextFrame, statusLine } from "./begin.js";
+import { count, el, freshId, say, slider } from "./dom.js";
 
 const PAUSE = 250; // ms after the last key until the kernel is told
 
-function render({ model, el: root, signal: given }) {
-  const controller = new AbortController();
-  const signal = controller.signal;
-  given?.addEventListener("abort", () => controller.abort());
-  root.classList.add("nbllm-panel", "nbllm-chat");
-  keepKeys(root, signal);
+function render(context) {
+  const { model, el: root } = context;
+  const { signal, listen, end } = begin(context, "nbllm-chat");
 
   let later = null, editing = null, view = { ...model.get("view") };
   const tell = (news) => { for (const [name, value] of Object.entries(news)) model.set(name, value); model.save_changes(); };
@@ -42,12 +40,12 @@ function render({ model, el: root, signal: given }) {
     ask({ kind: "say", text });
   };
   const sender = button("Send", "send the message (Enter)", send);
-  sender.classList.add("nbllm-chat-first");
+  sender.classList.add("nbllm-first");
   const stop = button("Stop", "stop writing; what is written stays (Escape)", () => model.send({ kind: "stop" }));
   const again = button("Again", "write the last reply anew", () => ask({ kind: "again" }));
   const clear = button("New chat", "forget all turns", () => { editing = null; ask({ kind: "clear" }); });
-  const status = el("span", { class: "nbllm-quiet", role: "status", "aria-live": "polite" });
-  const fault = el("p", { class: "nbllm-notice", role: "alert", hidden: true });
+  const status = statusLine();
+  const fault = faultLine();
 
   // Settings.
   const system = box("system text", 2, { placeholder: "How the model is to behave, before the first turn" });
@@ -129,8 +127,7 @@ function render({ model, el: root, signal: given }) {
     stop.disabled = !busy;
     again.disabled = Boolean(busy) || !turns.length;
     clear.disabled = !turns.length;
-    say(fault, model.get("fault"));
-    fault.hidden = !model.get("fault");
+    fault.tell(model.get("fault"));
   }
   function measured() {
     const { used = 0, room = 0, left_out: left = 0 } = model.get("budget");
@@ -144,21 +141,19 @@ function render({ model, el: root, signal: given }) {
   }
 
   // From the kernel.
-  const listen = (name, act) => { model.on(`change:${name}`, act); signal.addEventListener("abort", () => model.off(`change:${name}`, act)); };
-  let drawn = null;
-  const redraw = () => { cancelAnimationFrame(drawn); drawn = requestAnimationFrame(() => { if (!signal.aborted) draw(); }); };
+  const redraw = nextFrame(signal, draw);
   let left = model.get("budget").left_out;
   listen("turns", () => { redraw(); told(); });
   listen("writing", write);
   listen("budget", () => { measured(); if (model.get("budget").left_out !== left) { left = model.get("budget").left_out; redraw(); } });
-  for (const name of ["busy", "fault"]) listen(name, told);
+  listen(["busy", "fault"], told);
   listen("draft", () => { if (document.activeElement !== field) field.value = model.get("draft"); });
   listen("system", () => { if (document.activeElement !== system) system.value = model.get("system"); });
   listen("view", () => { if (model.get("view").settings !== view.settings) { view = { ...model.get("view") }; opened(); } });
 
   root.replaceChildren(
     el("div", { class: "nbllm-title" }, el("span", { class: "nbllm-name" }, el("bdi", {}, model.get("title"))), el("span", { class: "nbllm-quiet" }, model.get("about")), toggle, budget),
-    settings, log, fault,
+    settings, log, fault.node,
     el("div", { class: "nbllm-chat-write" }, field, el("div", { class: "nbllm-actions" }, sender, stop, again, clear, status)),
   );
   field.value = model.get("draft");
@@ -167,7 +162,7 @@ function render({ model, el: root, signal: given }) {
   measured();
   told();
   draw();
-  return () => { controller.abort(); clearTimeout(later); cancelAnimationFrame(drawn); };
+  return () => { end(); clearTimeout(later); };
 }
 
 export default { render };

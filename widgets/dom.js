@@ -45,6 +45,11 @@ export function visible(token) {
   return token.replaceAll("\n", "↵").replaceAll("\t", "⇥").replaceAll(" ", "␣") || "∅";
 }
 
+// A token in its text: a space is a space, and the end of a line is seen and ends it.
+export function inText(label) {
+  return label.replaceAll("␣", " ").replace(/[⏎↵]/g, (end) => `${end}\n`);
+}
+
 // Plotly's labels know a little HTML: text that came from data is shown as it is.
 export function plain(text) {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
@@ -118,7 +123,7 @@ export function slider(label, least, most, step, value, onchange, show = String)
   tell();
   const word = el("span", {}, label);
   const node = el("label", { class: "nbllm-control" }, word, input, out);
-  return { node, input, name(text) { say(word, text); input.setAttribute("aria-label", text); }, set(most_, value_) { input.max = most_; input.value = value_; tell(); node.hidden = Number(most_) <= Number(least); } };
+  return { node, name(text) { say(word, text); input.setAttribute("aria-label", text); }, set(most_, value_) { input.max = most_; input.value = value_; tell(); node.hidden = Number(most_) <= Number(least); } };
 }
 
 // A choice of a few, as a row of buttons of which one is pressed; `spoken` is its name for those who hear it.

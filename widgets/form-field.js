@@ -27,20 +27,21 @@ function read(text, kind) {
   return text;
 }
 
-// A control for values: {node, get, set, focus}. `changed(value)` is called when a person has changed it.
+// A control for values: {input, nodes, set}, and `choices` where those can change. `changed(value)` is called when a
+// person has changed it.
 function control(spec, changed) {
-  const say_ = (value) => changed(value);
   if (spec.kind === "bool") {
     const input = el("input", { type: "checkbox" });
-    input.addEventListener("change", () => say_(input.checked));
+    input.addEventListener("change", () => changed(input.checked));
     return { input, nodes: [input], set: (value) => { input.checked = !!value; } };
   }
   if (spec.choices.length && !spec.open && spec.kind !== "list") {
-    const input = el("select", {}, ...(spec.optional ? [el("option", { value: "" }, "none")] : []), ...spec.choices.map((name) => el("option", { value: name }, name)));
-    input.addEventListener("change", () => say_(input.value === "" ? undefined : input.value));
-    return { input, nodes: [input], set: (value) => { input.value = value ?? ""; }, choices: (names) => input.replaceChildren(...(spec.optional ? [el("option", { value: "" }, "none")] : []), ...names.map((name) => el("option", { value: name }, name))) };
+    const options = (names) => [...(spec.optional ? [["", "none"]] : []), ...names.map((name) => [name, name])].map(([value, text]) => el("option", { value }, text));
+    const input = el("select", {}, ...options(spec.choices));
+    input.addEventListener("change", () => changed(input.value === "" ? undefined : input.value));
+    return { input, nodes: [input], set: (value) => { input.value = value ?? ""; }, choices: (names) => input.replaceChildren(...options(names)) };
   }
-  if (spec.choices.length && spec.kind !== "list") return openChoice(spec, say_);
+  if (spec.choices.length && spec.kind !== "list") return openChoice(spec, changed);
   const number = spec.kind === "int" || spec.kind === "float";
   const shape = spec.long ? { rows: 2 } : { type: number ? "number" : "text", ...(number ? { step: spec.kind === "int" ? 1 : "any", min: spec.least, max: spec.most } : {}) };
   const input = el(spec.long ? "textarea" : "input", { ...shape, spellcheck: "false", dir: "auto" });
@@ -51,7 +52,7 @@ function control(spec, changed) {
     nodes.push(list);
   }
   let later = null;
-  const tell = () => { clearTimeout(later); later = null; say_(read(input.value, spec.kind)); };
+  const tell = () => { clearTimeout(later); later = null; changed(read(input.value, spec.kind)); };
   input.addEventListener("input", () => { clearTimeout(later); later = setTimeout(tell, PAUSE); });
   input.addEventListener("change", tell);
   if (!spec.long) input.addEventListener("keydown", (event) => { if (event.key === "Enter" && !event.isComposing) { event.preventDefault(); tell(); } });
@@ -99,7 +100,7 @@ export function formField(spec, change) {
   const node = el("div", { class: "nbllm-form-row" }, name, el("span", { class: "nbllm-form-control" }, ...made.nodes, spec.unit ? unit : null, back), wrong, help);
   node.dataset.kind = spec.long ? "long" : spec.kind;
   return {
-    node, spec, input,
+    node, spec,
     draw(shown, values, fault) {
       const own = spec.path in values;
       last = () => made.set(own ? values[spec.path] : shown[spec.path]);
@@ -114,6 +115,5 @@ export function formField(spec, change) {
     },
     choices: made.choices,
     fits: (words) => { const text = `${spec.path} ${spec.label} ${spec.help}`.toLowerCase(); return words.every((word) => text.includes(word)); },
-    name(text) { say(name, text); },
   };
 }

@@ -1,17 +1,15 @@
 // The form that writes the cell: settings in groups, what they will take, a drawing of the network, and the cell itself.
 // What is said stands in traits; the kernel checks it, fills in the rest and answers with the drawing and the estimates.
-import { el, freshId, keepKeys, say } from "./dom.js";
+import { begin, button, copyText, faultLine, nextFrame, statusLine } from "./begin.js";
+import { el, freshId, say } from "./dom.js";
 import { formField } from "./form-field.js";
 
 const BUDGETS = { "train.steps": "steps", "train.minutes": "minutes", "train.epochs": "passes over the text", "train.tokens": "tokens" };
 const WAIT = 700; // ms without an answer until the page says that the kernel is busy
 
-function render({ model, el: root, signal: given }) {
-  const controller = new AbortController();
-  const signal = controller.signal;
-  given?.addEventListener("abort", () => controller.abort());
-  root.classList.add("nbllm-panel", "nbllm-form");
-  keepKeys(root, signal);
+function render(context) {
+  const { model, el: root } = context;
+  const { signal, listen, end } = begin(context, "nbllm-form");
 
   let values = { ...model.get("values") }, waiting = null;
   const answered = () => { clearTimeout(waiting); if (busy.textContent) say(busy, ""); };
@@ -60,22 +58,16 @@ function render({ model, el: root, signal: given }) {
   const estimates = el("ul", { class: "nbllm-form-estimates", "aria-label": "what the training will take" });
   const drawing = el("div", { class: "nbllm-form-drawing" });
   const code = el("pre", { class: "nbllm-form-code", tabindex: "0", "aria-label": "the cell that trains it" });
-  const fault = el("p", { class: "nbllm-notice", role: "alert", hidden: true });
-  const said = el("span", { class: "nbllm-quiet", role: "status", "aria-live": "polite" });
-  const busy = el("span", { class: "nbllm-quiet", role: "status", "aria-live": "polite" });
-  const button = (text, spoken, act, more = "") => el("button", { type: "button", class: `nbllm-button ${more}`, title: spoken, onclick: act }, text);
+  const fault = faultLine();
+  const said = statusLine();
+  const busy = statusLine();
   const settle = () => { // what is still being typed
     const input = root.contains(document.activeElement) ? document.activeElement : null;
     if (input instanceof HTMLInputElement || input instanceof HTMLTextAreaElement) input.dispatchEvent(new Event("change"));
     if (name.value.trim() !== model.get("name")) tell("name", name.value.trim());
   };
-  const train = button("Train", "train it now, as the cell would", () => { settle(); say(said, "asked the kernel …"); send({ kind: "train" }); }, "nbllm-form-train");
-  const copy = button("Copy", "copy the cell", async () => {
-    try { await navigator.clipboard.writeText(code.textContent); say(said, "the cell is copied"); } catch { // no leave to write: it is marked, to be copied by the keyboard
-      getSelection().selectAllChildren(code);
-      say(said, document.execCommand?.("copy") ? "the cell is copied" : "marked: copy it by Ctrl+C");
-    }
-  }, "nbllm-small");
+  const train = button("Train", "train it now, as the cell would", () => { settle(); say(said, "asked the kernel …"); send({ kind: "train" }); }, "nbllm-first");
+  const copy = button("Copy", "copy the cell", async () => say(said, await copyText(code, "the cell is copied")), "nbllm-small");
   const insert = button("Put it below", "insert the cell below this one", () => putBelow(root, code.textContent).then((done) => say(said, done ? "the cell stands below" : "this page does not allow it: copy it")), "nbllm-small");
   insert.hidden = !globalThis.jupyterapp?.commands?.hasCommand?.("notebook:insert-cell-below");
 
@@ -136,22 +128,19 @@ function render({ model, el: root, signal: given }) {
   }
   function told() {
     const { text: wrong = "" } = model.get("fault");
-    say(fault, wrong);
-    fault.hidden = !wrong;
+    fault.tell(wrong);
     root.classList.toggle("nbllm-form-faulty", !!wrong);
   }
-  const listen = (names, act) => { for (const each of names) { model.on(`change:${each}`, act); signal.addEventListener("abort", () => model.off(`change:${each}`, act)); } };
-  let drawn = null;
-  const soon = () => { cancelAnimationFrame(drawn); drawn = requestAnimationFrame(() => { if (!signal.aborted) drawFields(); }); };
-  listen(["values"], () => { values = { ...model.get("values") }; soon(); });
+  const soon = nextFrame(signal, drawFields);
+  listen("values", () => { values = { ...model.get("values") }; soon(); });
   listen(["shown", "matter", "fault"], soon);
   listen(["estimates", "network"], drawMade);
-  listen(["presets"], drawPresets);
-  listen(["cell"], () => say(code, model.get("cell")));
-  listen(["fault"], told);
-  listen(["said"], () => say(said, model.get("said").text ?? ""));
-  listen(["name"], () => { if (document.activeElement !== name) name.value = model.get("name"); });
-  listen(["flags"], () => { replace.checked = !!model.get("flags").replace; });
+  listen("presets", drawPresets);
+  listen("cell", () => say(code, model.get("cell")));
+  listen("fault", told);
+  listen("said", () => say(said, model.get("said").text ?? ""));
+  listen("name", () => { if (document.activeElement !== name) name.value = model.get("name"); });
+  listen("flags", () => { replace.checked = !!model.get("flags").replace; });
   listen(["cell", "fault", "said", "shown", "presets"], answered);
 
   const made = el("div", { class: "nbllm-form-made" }, el("h3", {}, "What it will take"), estimates, el("h3", {}, "The network"), drawing);
@@ -161,7 +150,7 @@ function render({ model, el: root, signal: given }) {
       el("div", { class: "nbllm-form-said" },
         el("div", { class: "nbllm-form-grid" }, nameRow, ...first.map((field) => field.node), budget.node),
         el("div", { class: "nbllm-form-same" }, el("div", { class: "nbllm-form-head" }, el("span", { class: "nbllm-quiet" }, "The cell that trains it"), copy, insert), code),
-        fault,
+        fault.node,
         el("div", { class: "nbllm-controls" }, train, el("label", { class: "nbllm-control" }, replace, "replace a run of this name"), said, busy),
         el("div", { class: "nbllm-form-head nbllm-form-all" }, el("h3", {}, "All settings"), search),
         el("div", { class: "nbllm-form-folds" }, ...folds.map((fold) => fold.node), load, presets)),
@@ -174,7 +163,7 @@ function render({ model, el: root, signal: given }) {
   drawFields();
   drawMade();
   told();
-  return () => { controller.abort(); clearTimeout(waiting); cancelAnimationFrame(drawn); };
+  return () => { end(); clearTimeout(waiting); };
 }
 
 // The budget: one number, of steps, minutes, passes or tokens.

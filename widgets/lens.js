@@ -1,7 +1,8 @@
 // The lens: a text that a model wrote, what else it might have written at each place, what the settings of sampling
 // leave of that, and branches that part with another token. The numbers lie in the page; the kernel writes branches.
+import { begin, button, faultLine, nextFrame, onTheme, statusLine } from "./begin.js";
 import { palette } from "./chart.js";
-import { choice, count, el, freshId, keepKeys, say, slider, table } from "./dom.js";
+import { choice, count, el, freshId, inText, say, slider, table } from "./dom.js";
 import { entropy, own, shares, TOP_KS } from "./lens-sampling.js";
 
 const SHOWN = 12; // alternatives with a bar
@@ -10,14 +11,10 @@ const WARM = { light: "213,94,0", dark: "230,159,0" };
 const COOL = { light: "0,114,178", dark: "86,180,233" };
 
 const percent = (share) => (share >= 0.9995 ? "100%" : share >= 0.0995 ? `${(100 * share).toFixed(1)}%` : share >= 0.00095 ? `${(100 * share).toFixed(2)}%` : share > 0 ? "<0.1%" : "–");
-const inText = (label) => label.replaceAll("␣", " ").replace(/[⏎↵]/g, (end) => `${end}\n`);
 
-function render({ model, el: root, signal: given }) {
-  const controller = new AbortController();
-  const signal = controller.signal;
-  given?.addEventListener("abort", () => controller.abort());
-  root.classList.add("nbllm-panel", "nbllm-lens");
-  keepKeys(root, signal);
+function render(context) {
+  const { model, el: root } = context;
+  const { signal, listen, end } = begin(context, "nbllm-lens");
 
   let settings = { ...model.get("settings") }, view = { ...model.get("view") };
   let pinned = false, hover = null, dark = false, logits = new Float32Array(0), nodes = [];
@@ -50,11 +47,10 @@ function render({ model, el: root, signal: given }) {
   const title = el("div", { class: "nbllm-title" });
   const prompt = el("input", { type: "text", "aria-label": "prompt", class: "nbllm-lens-prompt", spellcheck: "false" });
   prompt.addEventListener("keydown", (event) => { if (event.key === "Enter" && !event.isComposing) ask({ kind: "prompt", prompt: prompt.value }); });
-  const button = (text, spoken, act) => el("button", { type: "button", class: "nbllm-button nbllm-small", title: spoken, onclick: act }, text);
-  const write = button("Write", "write from this prompt; all branches go", () => ask({ kind: "prompt", prompt: prompt.value }));
-  const again = button("Another", "write another branch from the prompt's end, drawn anew", () => ask({ kind: "again" }));
-  const stop = button("Stop", "stop writing", () => model.send({ kind: "stop" }));
-  const status = el("span", { class: "nbllm-quiet", role: "status", "aria-live": "polite" });
+  const write = button("Write", "write from this prompt; all branches go", () => ask({ kind: "prompt", prompt: prompt.value }), "nbllm-small");
+  const again = button("Another", "write another branch from the prompt's end, drawn anew", () => ask({ kind: "again" }), "nbllm-small");
+  const stop = button("Stop", "stop writing", () => model.send({ kind: "stop" }), "nbllm-small");
+  const status = statusLine();
   const temperature = slider("temperature", 0, 2, 0.1, settings.temperature ?? 0.8, (value) => change({ temperature: value }), (value) => (value ? value.toFixed(1) : "0: the likeliest"));
   const nearestK = (k) => (k === null || k === undefined ? TOP_KS.length - 1 : TOP_KS.reduce((best, each, i) => (each !== null && Math.abs(each - k) < Math.abs((TOP_KS[best] ?? 1e9) - k) ? i : best), 0));
   const topK = slider("top k", 0, TOP_KS.length - 1, 1, nearestK(settings.top_k), (value) => change({ top_k: TOP_KS[value] }), (value) => String(TOP_KS[value] ?? "off"));
@@ -63,7 +59,7 @@ function render({ model, el: root, signal: given }) {
   const length = slider("tokens", 1, 200, 1, settings.max_tokens ?? 40, (value) => change({ max_tokens: value }));
   const colour = choice("colour", "what colours the tokens", { surprise: "surprise", probability: "probability" }, view.colour, (key) => { look({ colour: key }); strips(); });
   const top = el("div", { class: "nbllm-controls" }, prompt, write, again, stop, length.node, status);
-  const fault = el("p", { class: "nbllm-notice", role: "alert", hidden: true });
+  const fault = faultLine();
   const sliders = el("div", { class: "nbllm-controls", role: "group", "aria-label": "how the next token is drawn" }, temperature.node, topK.node, topP.node, minP.node, colour.node);
 
   // What is seen.
@@ -77,7 +73,7 @@ function render({ model, el: root, signal: given }) {
   const behind = el("details", {}, el("summary", {}, "Branches and tokens as tables"), sheet);
   behind.addEventListener("toggle", () => { if (behind.open) tables(); });
   const help = el("div", { class: "nbllm-quiet nbllm-lens-help" }, "Point at a token, or move with the arrow keys. Click or Enter holds it; click or Enter on an alternative writes a branch from there; Escape lets go.");
-  root.replaceChildren(title, top, fault, sliders, el("div", { class: "nbllm-lens-body" }, el("div", { class: "nbllm-lens-left" }, list, help), side), behind);
+  root.replaceChildren(title, top, fault.node, sliders, el("div", { class: "nbllm-lens-body" }, el("div", { class: "nbllm-lens-left" }, list, help), side), behind);
 
   function shade(token) {
     if (token.bits === null || token.bits === undefined) return "";
@@ -246,25 +242,19 @@ function render({ model, el: root, signal: given }) {
     const copy = bytes instanceof DataView ? bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) : new ArrayBuffer(0);
     logits = new Float32Array(copy);
   };
-  const listen = (name, act) => { model.on(`change:${name}`, act); signal.addEventListener("abort", () => model.off(`change:${name}`, act)); };
-  let drawn = null;
-  const draw = () => { cancelAnimationFrame(drawn); drawn = requestAnimationFrame(() => { numbers(); strips(); }); };
+  const draw = nextFrame(signal, () => { numbers(); strips(); });
   const told = () => {
     const busy = model.get("busy");
     say(status, busy ? `${busy} …` : "");
     stop.disabled = !busy;
-    say(fault, model.get("fault"));
-    fault.hidden = !model.get("fault");
+    fault.tell(model.get("fault"));
   };
   const themed = () => { dark = palette(root).dark; strips(); };
-  listen("branches", draw);
-  listen("logits", draw);
-  listen("busy", told);
-  listen("fault", told);
+  listen(["branches", "logits"], draw);
+  listen(["busy", "fault"], told);
   listen("prompt", () => { if (document.activeElement !== prompt) prompt.value = model.get("prompt"); });
   listen("view", () => { const news = model.get("view"); if (JSON.stringify(news) !== JSON.stringify(view)) { view = { ...news }; pinned = false; strips(); } });
-  const theme = new MutationObserver(themed);
-  theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "class"] });
+  onTheme(signal, themed);
   say(title, "");
   title.append(el("span", { class: "nbllm-name" }, model.get("title")));
   prompt.value = model.get("prompt");
@@ -272,7 +262,7 @@ function render({ model, el: root, signal: given }) {
   told();
   requestAnimationFrame(themed);
   strips();
-  return () => { controller.abort(); theme.disconnect(); clearTimeout(later); clearTimeout(hover); cancelAnimationFrame(drawn); };
+  return () => { end(); clearTimeout(later); clearTimeout(hover); };
 }
 
 export default { render };

@@ -1,20 +1,18 @@
 // The dashboard: header, tabs, and beneath them the Plotly figure that stands beside this widget in the same box.
+import { begin, tabList } from "./begin.js";
 import { header } from "./header.js";
 import { lossTab } from "./loss.js";
 import { attentionTab } from "./attention.js";
 import { dataTab, logTab, networkTab, samplesTab } from "./sheets.js";
 import { chart, palette } from "./chart.js";
-import { el, freshId, keepKeys, say } from "./dom.js";
+import { el, freshId, say } from "./dom.js";
 
 const TABS = { loss: "Loss", samples: "Samples", attention: "Attention", network: "Network", data: "Data", log: "Log" };
 const SIGN = 20000; // ms between signs of life
 
-function render({ model, el: root, signal: given }) {
-  const controller = new AbortController();
-  const signal = controller.signal;
-  given?.addEventListener("abort", () => controller.abort());
-  root.classList.add("nbllm-panel", "nbllm-live");
-  keepKeys(root, signal);
+function render(context) {
+  const { model, el: root } = context;
+  const { signal, listen, end } = begin(context, "nbllm-live");
 
   // What the person chose stands here at once and in the trait, which a reloaded page brings back.
   let chosen = { ...model.get("view") };
@@ -34,29 +32,12 @@ function render({ model, el: root, signal: given }) {
   const sheet = el("div", { class: "nbllm-sheet", tabindex: "0" }); // it scrolls, also by the keyboard
   const asTable = el("button", { type: "button", class: "nbllm-link", onclick: () => changed({ table: !chosen.table }) });
   const body = el("div", { role: "tabpanel", id: freshId("body") }, controls, sheet);
-  const buttons = Object.entries(TABS).map(([key, name]) =>
-    el("button", { type: "button", role: "tab", id: freshId("tab"), "aria-controls": body.id, onclick: () => changed({ tab: key }) }, name));
-  const keys = Object.keys(TABS);
-  const list = el("div", { class: "nbllm-tabs", role: "tablist", "aria-label": "views of the run" }, ...buttons);
-  list.addEventListener("keydown", (event) => {
-    const here = keys.indexOf(chosen.tab);
-    const next = { ArrowRight: (here + 1) % keys.length, ArrowLeft: (here - 1 + keys.length) % keys.length, Home: 0, End: keys.length - 1 }[event.key];
-    if (next === undefined) return;
-    event.preventDefault();
-    event.stopPropagation();
-    changed({ tab: keys[next] });
-    buttons[next].focus();
-  });
+  const list = tabList("views of the run", TABS, (key) => changed({ tab: key }));
 
   function show(now = false) {
     const tab = tabs[chosen.tab] ?? tabs.loss;
-    buttons.forEach((button, i) => {
-      const here = keys[i] === chosen.tab;
-      button.setAttribute("aria-selected", String(here));
-      button.tabIndex = here ? 0 : -1;
-      if (keys[i] === "attention") say(button, model.get("probe").kind === "gates" ? "Gates" : TABS.attention);
-      if (here) body.setAttribute("aria-labelledby", button.id);
-    });
+    list.mark(chosen.tab, body);
+    say(list.of("attention"), model.get("probe").kind === "gates" ? "Gates" : TABS.attention);
     const drawn = !!tab.figure && !chosen.table;
     if (controls.firstChild !== (tab.controls ?? null)) controls.replaceChildren(...(tab.controls ? [tab.controls] : []));
     asTable.hidden = !tab.figure;
@@ -80,10 +61,10 @@ function render({ model, el: root, signal: given }) {
     waiting = true;
     setTimeout(() => { waiting = false; last = Date.now(); if (!signal.aborted) show(); }, chosen.table ? Math.max(0, 1000 - (Date.now() - last)) : 0);
   };
-  for (const trait of ["base", "tail", "held", "measures", "samples", "probe", "maps", "network", "data", "log"]) model.on(`change:${trait}`, () => news(trait));
-  model.on("change:status", () => { if (tabs[chosen.tab]?.empty?.()) show(); });
+  for (const trait of ["base", "tail", "held", "measures", "samples", "probe", "maps", "network", "data", "log"]) listen(trait, () => news(trait));
+  listen("status", () => { if (tabs[chosen.tab]?.empty?.()) show(); });
 
-  root.replaceChildren(header(model), el("div", { class: "nbllm-row" }, list, asTable), body);
+  root.replaceChildren(header(model), el("div", { class: "nbllm-row" }, list.node, asTable), body);
   requestAnimationFrame(() => show(true));
 
   // A view whose kernel was restarted is marked by its manager; one whose kernel was shut down is not. Neither has anybody
@@ -100,8 +81,8 @@ function render({ model, el: root, signal: given }) {
   if (!document.hidden) model.send({ kind: "sign" }); // the first, before the view is in the page
   const beat = setInterval(here, SIGN);
   document.addEventListener("visibilitychange", here, { signal });
-  return () => { // anywidget takes the listeners off the model
-    controller.abort();
+  return () => {
+    end();
     clearInterval(beat);
     clearInterval(mark);
   };

@@ -1,19 +1,17 @@
 // The playground: a task, a model or two, and a text; what they answer, what moved it, and how well they do on a file.
 // All of it stands in traits; the kernel asks the models in a thread of its own.
+import { begin, button, copyText, faultLine, nextFrame, onTheme, statusLine, tabList } from "./begin.js";
 import { palette } from "./chart.js";
-import { clock, count, el, freshId, keepKeys, say } from "./dom.js";
+import { clock, count, el, freshId, say } from "./dom.js";
 import { evaluationSheet, resultSheet } from "./playground-sheets.js";
 
 const TABS = { answer: "Answer", influence: "Influence", evaluate: "Evaluate" };
 const TYPED = "\u0000typed"; // a choice that no run is called
 const PAUSE = 250; // ms after the last key until the kernel is told
 
-function render({ model, el: root, signal: given }) {
-  const controller = new AbortController();
-  const signal = controller.signal;
-  given?.addEventListener("abort", () => controller.abort());
-  root.classList.add("nbllm-panel", "nbllm-playground");
-  keepKeys(root, signal);
+function render(context) {
+  const { model, el: root } = context;
+  const { signal, listen, end } = begin(context, "nbllm-playground");
 
   let view = { ...model.get("view") }, later = null, fields = [];
   const tell = (news) => { for (const [name, value] of Object.entries(news)) model.set(name, value); model.save_changes(); };
@@ -73,12 +71,10 @@ function render({ model, el: root, signal: given }) {
   });
   const summary = el("span", { class: "nbllm-quiet" });
   const box = el("div", { class: "nbllm-play-fields" });
-  const button = (text, spoken, act) => el("button", { type: "button", class: "nbllm-button", title: spoken, onclick: act }, text);
-  const run = button("Run", "ask the model (Ctrl+Enter in the text)", () => ask("run"));
-  run.classList.add("nbllm-play-first");
+  const run = button("Run", "ask the model (Ctrl+Enter in the text)", () => ask("run"), "nbllm-first");
   const stop = button("Stop", "stop; what is scored so far is kept", () => model.send({ kind: "stop" }));
-  const status = el("span", { class: "nbllm-quiet", role: "status", "aria-live": "polite" });
-  const fault = el("p", { class: "nbllm-notice", role: "alert", hidden: true });
+  const status = statusLine();
+  const fault = faultLine();
   const pick = (label, select) => el("label", { class: "nbllm-control" }, label, select);
 
   function write() {
@@ -116,17 +112,7 @@ function render({ model, el: root, signal: given }) {
 
   // What is seen.
   const body = el("div", { class: "nbllm-play-panel", role: "tabpanel", id: freshId("play"), tabindex: "0" });
-  const buttons = Object.entries(TABS).map(([key, name]) => el("button", { type: "button", role: "tab", id: freshId("tab"), "aria-controls": body.id, onclick: () => look(key) }, name));
-  const keys = Object.keys(TABS);
-  const tabs = el("div", { class: "nbllm-tabs", role: "tablist", "aria-label": "views of the answer" }, ...buttons);
-  tabs.addEventListener("keydown", (event) => {
-    const here = keys.indexOf(view.tab);
-    const next = { ArrowRight: (here + 1) % keys.length, ArrowLeft: (here - 1 + keys.length) % keys.length, Home: 0, End: keys.length - 1 }[event.key];
-    if (next === undefined) return;
-    event.preventDefault();
-    look(keys[next]);
-    buttons[next].focus();
-  });
+  const tabs = tabList("views of the answer", TABS, look);
   const path = el("input", { type: "text", spellcheck: "false", placeholder: "empty: the rows that the model did not learn from" });
   path.addEventListener("input", () => { clearTimeout(later); later = setTimeout(() => tell({ path: path.value }), PAUSE); });
   path.addEventListener("keydown", (event) => { if (event.key === "Enter" && !event.isComposing) { event.preventDefault(); ask("evaluate"); } });
@@ -138,26 +124,13 @@ function render({ model, el: root, signal: given }) {
   const code = el("pre", { class: "nbllm-play-code", tabindex: "0", "aria-label": "the cell that does the same" });
   const copied = el("span", { class: "nbllm-quiet", role: "status", "aria-live": "polite", hidden: true });
   const copy = button("Copy", "copy the cell that does the same", async () => {
-    const text = code.textContent;
-    try {
-      await navigator.clipboard.writeText(text);
-      say(copied, "copied");
-    } catch { // no leave to write: it is marked, to be copied by the keyboard
-      getSelection().selectAllChildren(code);
-      say(copied, document.execCommand?.("copy") ? "copied" : "marked: copy it by Ctrl+C");
-    }
+    say(copied, await copyText(code));
     copied.hidden = false;
     setTimeout(() => { copied.hidden = true; }, 2500);
-  });
-  copy.classList.add("nbllm-small");
+  }, "nbllm-small");
 
   function show() {
-    buttons.forEach((each, i) => {
-      const here = keys[i] === view.tab;
-      each.setAttribute("aria-selected", String(here));
-      each.tabIndex = here ? 0 : -1;
-      if (here) body.setAttribute("aria-labelledby", each.id);
-    });
+    tabs.mark(view.tab, body);
     const dark = palette(root).dark;
     if (view.tab === "evaluate") {
       const sheet = evaluationSheet(model.get("evaluation"));
@@ -174,30 +147,26 @@ function render({ model, el: root, signal: given }) {
     fillBar.style.width = `${of ? (100 * done) / of : 0}%`;
     bar.setAttribute("aria-valuenow", of ? Math.round((100 * done) / of) : 0);
     say(rate, of ? `${count(done)} of ${count(of)} rows, ${clock(left)} left` : "");
-    say(fault, model.get("fault"));
-    fault.hidden = !model.get("fault");
+    fault.tell(model.get("fault"));
   }
 
   // From the kernel.
-  let drawn = null;
-  const draw = () => { cancelAnimationFrame(drawn); drawn = requestAnimationFrame(() => { if (!signal.aborted) show(); }); };
-  const listen = (name, act) => { model.on(`change:${name}`, act); signal.addEventListener("abort", () => model.off(`change:${name}`, act)); };
+  const draw = nextFrame(signal, show);
   listen("task", turned);
-  for (const name of ["models", "model", "other"]) listen(name, () => { first.draw(); second.draw(); });
+  listen(["models", "model", "other"], () => { first.draw(); second.draw(); });
   listen("texts", fill);
-  for (const name of ["results", "evaluation", "busy"]) listen(name, draw);
-  for (const name of ["busy", "fault", "progress"]) listen(name, told);
+  listen(["results", "evaluation", "busy"], draw);
+  listen(["busy", "fault", "progress"], told);
   listen("cell", () => say(code, model.get("cell")));
   listen("path", () => { if (document.activeElement !== path) path.value = model.get("path"); });
   listen("view", () => { if (model.get("view").tab !== view.tab) { view = { ...model.get("view") }; show(); } });
-  const theme = new MutationObserver(draw);
-  theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "class"] });
+  onTheme(signal, draw);
 
   root.replaceChildren(
     el("div", { class: "nbllm-title" }, el("span", { class: "nbllm-name" }, "Playground"), summary),
     el("div", { class: "nbllm-controls" }, pick("task", tasks), first.node, second.node, pick("example", examples)),
-    box, el("div", { class: "nbllm-controls" }, run, stop, status), fault,
-    el("div", { class: "nbllm-row" }, tabs), body,
+    box, el("div", { class: "nbllm-controls" }, run, stop, status), fault.node,
+    el("div", { class: "nbllm-row" }, tabs.node), body,
     el("div", { class: "nbllm-play-same" }, el("span", { class: "nbllm-quiet" }, "The same as a cell"), code, copied, copy),
   );
   turned();
@@ -205,7 +174,7 @@ function render({ model, el: root, signal: given }) {
   path.value = model.get("path");
   told();
   show();
-  return () => { controller.abort(); theme.disconnect(); clearTimeout(later); cancelAnimationFrame(drawn); };
+  return () => { end(); clearTimeout(later); };
 }
 
 export default { render };

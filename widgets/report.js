@@ -1,6 +1,7 @@
 // The report of a run, made interactive: curves that answer the mouse and the keyboard, and maps with pickers.
 // The page is whole without it. Text of models and data is only ever set as text.
 import { el, say, figures } from "./dom.js";
+import { smooth } from "./series.js";
 
 const HINT = "Move over the chart, or focus it and use the arrow keys. Drag to look closer.";
 const SVG = "http://www.w3.org/2000/svg";
@@ -15,14 +16,14 @@ function svg(tag, attributes, ...children) {
   return node;
 }
 
-function choice(label, options, value, change) {
+function menu(label, options, value, change) {
   const box = el("select", { onchange: () => change(box.value) },
     ...options.map(([name, text]) => el("option", { value: name }, text)));
   box.value = value;
   return el("label", {}, `${label} `, box);
 }
 
-function slider(label, attributes, told, change) {
+function dial(label, attributes, told, change) {
   const said = el("output", {}, told(Number(attributes.value)));
   const bar = el("input", { type: "range", ...attributes, oninput: () => { say(said, told(Number(bar.value))); change(Number(bar.value)); } });
   return el("label", {}, `${label} `, bar, " ", said);
@@ -44,24 +45,7 @@ function short(value) {
   return size && size < 1e-3 ? value.toExponential(0) : String(Number(value.toPrecision(4)));
 }
 
-// A mean over a window that fades to both sides, as in nbllm/plots/curves.py.
-function smoothed(x, y, strength) {
-  if (!strength || x.length < 3) return y;
-  const constant = Math.max(strength ** 2 * Math.max(x[x.length - 1] - x[0], 1) / 10, 1e-9);
-  const total = new Float64Array(y.length), weight = new Float64Array(y.length);
-  for (const way of [1, -1]) {
-    let mean = 0, mass = 0;
-    for (let n = 0; n < y.length; n += 1) {
-      const i = way > 0 ? n : y.length - 1 - n;
-      const fade = n ? Math.exp(-Math.abs(x[i] - x[i - way]) / constant) : 0;
-      mean *= fade; mass *= fade;
-      total[i] += mean; weight[i] += mass;
-      mean += y[i]; mass += 1;
-      if (way > 0) { total[i] += y[i]; weight[i] += 1; }
-    }
-  }
-  return Array.from(total, (value, i) => value / weight[i]);
-}
+const smoothed = (x, y, strength) => (!strength || x.length < 3 ? y : Array.from(smooth(x, y, strength)));
 
 function curves(box, data) {
   const LOSS = ["loss", "val_loss"];
@@ -72,9 +56,9 @@ function curves(box, data) {
   const log = el("input", { type: "checkbox", onchange: () => { state.log = log.checked; draw(); } });
   const stage = el("div", { class: "chart", tabindex: "0", role: "application", "aria-label": "Curves; left and right read the points" });
   const controls = el("div", { class: "controls" },
-    choice("Show", [["loss", "loss"], ...others.map((each) => [each.name, each.title])], "loss", (value) => { state.what = value; state.at = null; say(read, HINT); draw(); }),
-    choice("over", [["step", "steps"], ["tokens", "tokens"], ["seconds", "seconds"]], "step", (value) => { state.axis = value; state.range = null; draw(); }),
-    slider("Smoothing", { min: 0, max: 1, step: 0.05, value: 0.2 }, (value) => value.toFixed(2), (value) => { state.smooth = value; draw(); }),
+    menu("Show", [["loss", "loss"], ...others.map((each) => [each.name, each.title])], "loss", (value) => { state.what = value; state.at = null; say(read, HINT); draw(); }),
+    menu("over", [["step", "steps"], ["tokens", "tokens"], ["seconds", "seconds"]], "step", (value) => { state.axis = value; state.range = null; draw(); }),
+    dial("Smoothing", { min: 0, max: 1, step: 0.05, value: 0.2 }, (value) => value.toFixed(2), (value) => { state.smooth = value; draw(); }),
     el("label", {}, log, " logarithmic"), whole);
   box.append(controls, stage, read);
   const W = 760, H = 320, L = 56, R = 12, T = 26, B = 38;
@@ -117,6 +101,7 @@ function curves(box, data) {
       picture.append(svg("text", { x, y: H - B + 17, "text-anchor": "middle", class: "tick" }, short(at)));
     }
     picture.append(svg("text", { x: (L + W - R) / 2, y: H - 5, "text-anchor": "middle", class: "tick" }, state.axis === "seconds" ? "seconds of training" : state.axis));
+    if (state.what === "loss") picture.append(svg("text", { x: 0, y: 15, class: "tick" }, "nats"));
     let legend = L;
     for (const line of lines) {
       const warm = line.dots ? "warm" : "cool";
@@ -212,9 +197,9 @@ async function maps(box, about, packed) {
   }
 
   const layers = Array.from({ length: LAYERS }, (_, i) => [String(i), `layer ${i}`]);
-  const pickLayer = choice("Layer", layers, String(state.layer), (value) => { state.layer = Number(value); draw(); });
-  const pickHead = choice(gates ? "Gate" : "Head", about.heads.map((name, i) => [String(i), name]), "0", (value) => { state.head = Number(value); draw(); });
-  const pickStep = slider("Step", { min: 0, max: N - 1, step: 1, value: N - 1 }, (i) => about.steps[i].toLocaleString("en-US"), (i) => { state.step = i; draw(); });
+  const pickLayer = menu("Layer", layers, String(state.layer), (value) => { state.layer = Number(value); draw(); });
+  const pickHead = menu(gates ? "Gate" : "Head", about.heads.map((name, i) => [String(i), name]), "0", (value) => { state.head = Number(value); draw(); });
+  const pickStep = dial("Step", { min: 0, max: N - 1, step: 1, value: N - 1 }, (i) => about.steps[i].toLocaleString("en-US"), (i) => { state.step = i; draw(); });
   const thumbs = el("div", { class: "thumbs", role: "group", "aria-label": "All at this step; choose one" });
   const canvas = el("canvas", { class: "map", tabindex: "0", role: "application", "aria-label": "Map; the arrow keys read its cells" });
   const read = el("p", { class: "read", "aria-live": "polite" });
@@ -270,7 +255,9 @@ async function maps(box, about, packed) {
       context.textAlign = "left";
       columns.forEach((token, i) => {
         context.save(); context.globalAlpha = i === state.column ? 1 : 0.75;
-        context.translate(left + (i + 0.5) * cell, top - 5); context.rotate(-Math.PI / 2); context.fillText(token, 0, 0); context.restore();
+        context.translate(left + (i + 0.5) * cell, top - 5);
+        if ([...token].length > 1) context.rotate(-Math.PI / 2); else { context.textAlign = "center"; context.textBaseline = "bottom"; } // one letter stands
+        context.fillText(token, 0, 0); context.restore();
       });
       context.globalAlpha = 1;
     }

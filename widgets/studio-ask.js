@@ -1,12 +1,10 @@
 // Questions with buttons above a panel of the studio, and what came of them.
-import { el, freshId, keepKeys, say } from "./dom.js";
+import { begin, faultLine, statusLine } from "./begin.js";
+import { el, freshId, say } from "./dom.js";
 
-function render({ model, el: root, signal: given }) {
-  const controller = new AbortController();
-  const signal = controller.signal;
-  given?.addEventListener("abort", () => controller.abort());
-  root.classList.add("nbllm-panel", "nbllm-ask");
-  keepKeys(root, signal);
+function render(context) {
+  const { model, el: root } = context;
+  const { signal, listen, end } = begin(context, "nbllm-ask");
 
   const inputs = {};
   const ask = (key) => {
@@ -40,17 +38,16 @@ function render({ model, el: root, signal: given }) {
     inputs[name] = { get: () => input.value, set: (now) => { if (document.activeElement !== input) input.value = now; } };
     return el("div", { class: `nbllm-ask-field nbllm-ask-${kind}` }, el("label", { for: id }, label), input, help && kind !== "long" ? el("span", { class: "nbllm-form-help" }, help) : null);
   });
-  const buttons = model.get("actions").map(([key, text], i) => el("button", { type: "button", class: `nbllm-button ${i ? "" : "nbllm-ask-first"}`, onclick: () => ask(key) }, text));
+  const buttons = model.get("actions").map(([key, text], i) => el("button", { type: "button", class: `nbllm-button ${i ? "" : "nbllm-first"}`, onclick: () => ask(key) }, text));
   const fetch_ = el("button", { type: "button", class: "nbllm-button", hidden: true, onclick: () => { say(status, "fetching …"); model.send({ kind: "fetch" }); } });
-  const status = el("span", { class: "nbllm-quiet", role: "status", "aria-live": "polite" });
-  const fault = el("p", { class: "nbllm-notice", role: "alert", hidden: true });
+  const status = statusLine();
+  const fault = faultLine();
 
   function told() {
     const busy = model.get("busy");
     say(status, busy ? "working …" : model.get("said"));
     buttons.forEach((button) => { button.disabled = busy; });
-    say(fault, model.get("fault"));
-    fault.hidden = !model.get("fault");
+    fault.tell(model.get("fault"));
     fetch_.hidden = !model.get("file");
     say(fetch_, `Save ${model.get("file")} to this computer`);
   }
@@ -63,16 +60,15 @@ function render({ model, el: root, signal: given }) {
   };
   model.on("msg:custom", save);
   signal.addEventListener("abort", () => model.off("msg:custom", save));
-  const listen = (names, act) => { for (const name of names) { model.on(`change:${name}`, act); signal.addEventListener("abort", () => model.off(`change:${name}`, act)); } };
   listen(["busy", "said", "fault", "file"], told);
-  listen(["values"], () => { for (const [name, { set }] of Object.entries(inputs)) set(model.get("values")[name]); });
+  listen("values", () => { for (const [name, { set }] of Object.entries(inputs)) set(model.get("values")[name]); });
 
   root.replaceChildren(
     el("h3", {}, model.get("label")), el("div", { class: "nbllm-ask-fields" }, ...rows),
-    el("div", { class: "nbllm-controls" }, ...buttons, fetch_, status), fault,
+    el("div", { class: "nbllm-controls" }, ...buttons, fetch_, status), fault.node,
   );
   told();
-  return () => controller.abort();
+  return end;
 }
 
 export default { render };
