@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 from tests.browser.notebooks import Notebooks
 
@@ -16,6 +16,8 @@ SHEET = 1500  # px: what is higher is cut into sheets
 _HIGH = 15_000  # px: higher pictures are more than Chromium takes
 _TALL = """() => Math.max(...[...document.querySelectorAll('.jp-Notebook, .jp-Notebook .jp-WindowedPanel-outer')]
     .map((node) => node.scrollHeight))"""
+_UP = """() => document.querySelectorAll('.jp-Notebook, .jp-Notebook .jp-WindowedPanel-outer')
+    .forEach((node) => node.scrollTo(0, 0))"""
 _NODE = """(i) => { const n = window.jupyterapp.shell.currentWidget.content;
     n.widgets[i].node.scrollIntoView({ block: 'start' }); return n.widgets[i].node; }"""
 
@@ -47,12 +49,16 @@ class Camera:
         size = lab.page.viewport_size
         lab.page.set_viewport_size({"width": size["width"], "height": min(_HIGH, lab.page.evaluate(_TALL) + 300)})
         lab.page.wait_for_timeout(1500)
+        lab.page.evaluate(_UP)
         self.sheets(lab.page.locator(".jp-Notebook").first.screenshot(), name)
         lab.page.set_viewport_size(size)
 
     def sheets(self, picture: bytes, name: str) -> None:
         """Keep a picture, in sheets where it is too high to be read at once."""
         image = Image.open(io.BytesIO(picture)).convert("RGB")
+        ground = Image.new("RGB", image.size, image.getpixel((0, image.height - 1)))
+        box = ImageChops.difference(image, ground).getbbox()
+        image = image.crop((0, 0, image.width, min(image.height, box[3] + 12))) if box else image  # nothing below
         stem = re.sub(r"[^\w.-]+", "-", f"{self.chapter}-{name}")
         for sheet, top in enumerate(range(0, image.height, SHEET), 1):
             number = "" if image.height <= SHEET else f"-{sheet}"
