@@ -49,8 +49,9 @@ _EVERY = {"kind", "layers", "width", "dropout", "tied", "bias", "norm", "norm_pl
 _EVERY |= {"embedding_norm", "first_norm", "embedding_scale", "mlp", "mlp_width", "activation"}
 _ATTENTION = {"heads", "kv_heads", "head_width", "qk_norm", "rope_base", "window"}
 _EXTRAS = {"bigrams", "smear", "mix_input"}  # what no published layout has: see the preset `fast`
-_RECURRENT = {"plain", "bidirectional", "pool"}
-_CONV = {"kernel", "dilations", "plain", "bidirectional", "pool"}
+_POOLED = {"pool", "bag"}  # of a network that gives a text a label
+_RECURRENT = {"plain", "bidirectional", *_POOLED}
+_CONV = {"kernel", "dilations", "plain", "bidirectional", *_POOLED}
 _TWO = {"encoder", "decoder", "shared_embedding", "nonlinearity"}
 
 
@@ -75,15 +76,15 @@ _MBART = {
 }  # fmt: skip
 
 FAMILIES: dict[str, Family] = {
-    "transformer": Family(frozenset(_EVERY | _ATTENTION | _EXTRAS | {"bidirectional", "pool"})),
+    "transformer": Family(frozenset(_EVERY | _ATTENTION | _EXTRAS | _POOLED | {"bidirectional"})),
     "rnn": Family(frozenset(_EVERY | _RECURRENT | {"nonlinearity"})),
     "lstm": Family(frozenset(_EVERY | _RECURRENT)),
     "gru": Family(frozenset(_EVERY | _RECURRENT)),
     "cnn": Family(frozenset(_EVERY | _CONV), defaults={"model.bias": True}),
     "hybrid": Family(frozenset(_EVERY | _ATTENTION | _RECURRENT | _CONV | {"blocks", "nonlinearity"})),
-    "bert": Family(frozenset(_EVERY | _ATTENTION | {"bidirectional", "segments", "pool"}), "mlm", _ENCODER),
+    "bert": Family(frozenset(_EVERY | _ATTENTION | _POOLED | {"bidirectional", "segments"}), "mlm", _ENCODER),
     "seq2seq": Family(
-        frozenset(_EVERY | _ATTENTION | _RECURRENT | _CONV | _TWO | {"cross"}) - {"pool"}, "seq2seq", _MBART
+        frozenset(_EVERY | _ATTENTION | _RECURRENT | _CONV | _TWO | {"cross"}) - _POOLED, "seq2seq", _MBART
     ),
     "vae": Family(
         frozenset(_EVERY | _ATTENTION | _RECURRENT | _CONV | _TWO | {"latent"}),

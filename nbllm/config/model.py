@@ -67,6 +67,10 @@ class ModelConfig(Section):
         description="how a text becomes one vector; auto: mean where both ways are read, else last; ends: a two-way "
         "layer's last forward and first backward state",
     )
+    bag: bool = Field(
+        False,
+        description="classification: the labels are read from the sum of the embeddings too, whatever their order",
+    )
     dropout: float = Field(0.0, ge=0, lt=1, description="share of units dropped while training")
     tied: bool = Field(True, description="embedding and head share their weights")
     plain: bool = Field(False, description="no residuals, no norms, no MLP: the textbook network")

@@ -20,6 +20,10 @@ from nbllm.models.answers import GivesLabels
 from nbllm.models.norm import norm
 from nbllm.models.stack import Stack
 
+# Where labels are read from the sum of the embeddings and no norm follows them, their size says how much a word counts:
+# small at first, so that words that say nothing stay so.
+BAG_STD = 0.05
+
 
 class Pooler(nn.Module):
     """BERT's tanh(P x + b) (Devlin et al. 2019), or ModernBERT's norm(gelu(P x)) (Warner et al. 2024)."""
@@ -48,9 +52,12 @@ class Labelling(nn.Module):
         self.stack = Stack(config, config.stack(), vocab_size, context, causal=not config.bidirectional)
         self.pool = config.pooling
         self.pooler = Pooler(config) if self.pools and config.pooler != "none" else None
+        self.bag = self.pools and config.bag
         self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(config.width, outputs, bias=config.labels_bias)
+        self.head = nn.Linear(config.width * (1 + self.bag), outputs, bias=config.labels_bias)
         self.stack.init_weights(tied=False)
+        if self.bag and config.plain:
+            nn.init.normal_(self.stack.embedding.weight, std=BAG_STD)
         nn.init.zeros_(self.head.weight)
         if self.head.bias is not None:
             nn.init.zeros_(self.head.bias)
@@ -59,11 +66,14 @@ class Labelling(nn.Module):
         self, tokens_BT: torch.Tensor, real_BT: torch.Tensor | None = None, segments_BT: torch.Tensor | None = None
     ) -> torch.Tensor:
         """The logits of the labels."""
-        x, _ = self.stack(tokens_BT, real_BT=real_BT, segments_BT=segments_BT)
+        words_BTD = self.stack.embed(tokens_BT, segments_BT=segments_BT)
+        x, _ = self.stack.run(words_BTD, real_BT=real_BT)
         if self.pools:
             x = pooled(x, real_BT, self.pool)
         if self.pooler is not None:
             x = self.pooler(x)
+        if self.bag:
+            x = torch.cat((x, bag(words_BTD, real_BT)), dim=-1)
         return self.head(self.dropout(x))
 
 
@@ -71,6 +81,15 @@ class Classifier(Labelling, GivesLabels):
     """logits_BL are for a softmax over the labels, or a sigmoid each."""
 
     pools = True
+
+
+def bag(x_BTD: torch.Tensor, real_BT: torch.Tensor | None) -> torch.Tensor:
+    """The sum of the vectors of a row's real places by the root of how many they are: what a text says whatever the
+    order of its words (Iyyer et al. 2015, "Deep Unordered Composition Rivals Syntactic Methods")."""
+    if real_BT is None:
+        return x_BTD.sum(1) / x_BTD.shape[1] ** 0.5
+    real_BT1 = real_BT.unsqueeze(-1).to(x_BTD.dtype)
+    return (x_BTD * real_BT1).sum(1) / real_BT1.sum(1).clamp(min=1).sqrt()
 
 
 def pooled(x_BTD: torch.Tensor, real_BT: torch.Tensor | None, how: str) -> torch.Tensor:

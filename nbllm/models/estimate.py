@@ -87,7 +87,8 @@ def parameters(config: ModelConfig, shape: Shape | int) -> dict[str, int]:
             parts["head"] += 0 if config.tied else width * shape.vocab
             parts["head"] += width * width + width + 2 * width + 2  # the pair's pooler and answer
         else:
-            parts["head"] += width * shape.outputs + shape.outputs * config.labels_bias
+            read = width * (1 + (config.bag and shape.head == "labels"))
+            parts["head"] += read * shape.outputs + shape.outputs * config.labels_bias
             if config.pooler != "none" and shape.head == "labels":
                 parts["head"] += width * width + width * (config.pooler == "bert" or config.bias)
                 parts["head"] += _norm(config) if config.pooler == "modernbert" else 0

@@ -93,7 +93,8 @@ def row(
                 parts["head"] += 2.0 * width * (width + 2)
         else:
             pooled = width if head == "labels" and model.pooler != "none" else 0
-            parts["head"] += 2.0 * answers * width * (shape.outputs + pooled)
+            read = width * (1 + (model.bag and head == "labels"))
+            parts["head"] += 2.0 * answers * (read * shape.outputs + width * pooled)
     return {part: float(parts[part]) for part in PARTS}
 
 

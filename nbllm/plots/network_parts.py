@@ -68,7 +68,8 @@ def columns(config: RunConfig, vocabulary: int) -> list[Items]:
         return [[*coded, *_stack(model, decoder, False, name="block of the decoder"), _answer(config, vocabulary)]]
     ends: Items = []
     if head == "labels":
-        ends = [Box("one vector for the text", (_POOLS[model.pooling],))]
+        beside = ("beside it the sum of the embeddings",) if model.bag else ()
+        ends = [Box("one vector for the text", (_POOLS[model.pooling], *beside))]
     return [
         [*start, *_stack(model, model.stack(), model.bidirectional), *_last_norm(model), *ends,
          _answer(config, vocabulary)]

@@ -20,14 +20,20 @@ if TYPE_CHECKING:
 _PIECES = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")
 BINS = 15
 BAG, MAJORITY = "bag of words", "majority"
-# What a labelled table of the user's is learned by: one wide convolution, the largest value a unit (Kim 2014). It stops
-# when the held-out loss has long not fallen.
-OWN: dict[str, Any] = {
-    "model.kind": "cnn", "size": "tiny", "model.layers": 1, "model.width": 128, "model.pool": "max",
-    "model.dropout": 0.5, "tokenizer.kind": "word", "tokenizer.vocab_size": 16_384, "train.lr": 2e-3,
-    "tokenizer.lowercase": True, "train.context": 128, "train.batch_size": 32, "train.epochs": 25,
-    "train.evaluate_every": 50, "train.checkpoint_every": 50, "train.evaluate_tokens": 65_536, "train.patience": 12,
+# How a labelled table of the user's is learned: until the held-out loss has long not fallen.
+PATIENT: dict[str, Any] = {
+    "size": "tiny", "tokenizer.kind": "word", "tokenizer.vocab_size": 16_384, "tokenizer.lowercase": True,
+    "train.context": 128, "train.batch_size": 32, "train.steps": 5000, "train.evaluate_every": 50,
+    "train.checkpoint_every": 50, "train.evaluate_tokens": 65_536, "train.patience": 12,
     "objective.class_weights": "balanced", "objective.label_smoothing": 0.1,
+}  # fmt: skip
+# By what: one convolution, the largest value a unit (Kim 2014), and beside it the sum of the words, of which many are
+# left out at each look (Iyyer et al. 2015). On 6,900 sentences about films it is as good as the bag of words that is
+# shown beside it; without the sum, and with all words, it was right in 5 of 100 texts fewer.
+OWN: dict[str, Any] = {
+    **PATIENT, "model.kind": "cnn", "model.layers": 1, "model.width": 128, "model.plain": True, "model.pool": "max",
+    "model.bag": True, "model.dropout": 0.5, "data.augment.drop_words": 0.4, "train.lr": 1e-3,
+    "train.weight_decay": 0.0,
 }  # fmt: skip
 
 

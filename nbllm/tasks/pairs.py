@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from nbllm.errors import DataError
-from nbllm.tasks.classification import OWN, Classification
+from nbllm.tasks.classification import PATIENT, Classification
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,10 @@ class Pairs(Classification):
         "train.batch_size": 64, "train.lr": 3e-3, "train.steps": 2000, "train.evaluate_every": 200,
         "train.checkpoint_every": 200,
     }  # fmt: skip
-    own_preset: ClassVar[Mapping[str, Any]] = {**OWN, "data.pair_column": "pair", "model.kind": "bert"}
+    own_preset: ClassVar[Mapping[str, Any]] = {
+        **PATIENT, "data.pair_column": "pair", "model.kind": "bert", "model.layers": 1, "model.width": 128,
+        "model.pool": "max", "model.dropout": 0.5, "train.lr": 2e-3,
+    }  # fmt: skip
     examples = (
         ("Rosa Keller joined Silver Media on 3 May.", "Silver Media has hired Rosa Keller in Port Tarn."),
         ("Nova Glass bought Amber Paper.", "Nova Glass was bought by Amber Paper."),

@@ -78,7 +78,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "classification transformer causal": {"model.bidirectional": False},
     "classification lstm causal": {"model.bidirectional": False},
     "classification lstm ends": {"model.pool": "ends"},
-    "classification cnn max": {"model.pool": "max"},
+    "classification cnn max": {"model.pool": "max", "model.bag": True},
     "classification gru first": {"model.pool": "first"},
     "classification bert sigmoid": {"objective.answer": "sigmoid", "objective.labels": ["x", "y"]},
     "classification bert several": {"objective.multi_label": True},

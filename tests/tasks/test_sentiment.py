@@ -16,7 +16,7 @@ ROWS = [
     for word in words
     for when in ("today", "again", "as ever", "on Monday")
 ]
-QUICK = {"steps": 60, "model": "cnn", "size": "tiny", "runner": "inline", "batch_size": 16}
+QUICK = {"steps": 200, "model": "cnn", "size": "tiny", "runner": "inline", "batch_size": 16}
 
 
 @pytest.fixture

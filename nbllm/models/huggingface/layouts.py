@@ -59,8 +59,10 @@ def layout(config: ModelConfig, shape: Shape, *, pairs: bool = False, prefix: bo
         raise _none("attention without residuals and norms")
     if not config.mlp:
         raise _none("attention without MLPs")
-    extras = {"a table of token pairs": config.bigrams, "smeared embeddings": config.smear,
-              "embeddings mixed into its blocks": config.mix_input}  # fmt: skip
+    extras = {
+        "a table of token pairs": config.bigrams, "smeared embeddings": config.smear,
+        "embeddings mixed into its blocks": config.mix_input, "labels read from a bag of words": config.bag,
+    }  # fmt: skip
     if any(extras.values()):
         raise _none(f"a network with {' and '.join(name for name, there in extras.items() if there)}")
     if prefix:
