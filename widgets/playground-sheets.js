@@ -9,8 +9,10 @@ const percent = (share) => `${(100 * share).toFixed(1)}%`;
 const MEASURES = { macro_f1: "macro F1", ece: "calibration error" };
 const quiet = (text) => el("p", { class: "nbllm-quiet nbllm-play-wait" }, text);
 
-// The answers of one or two models, beside one another; `tab` is what of them is shown.
-export function resultSheet(results, tab, dark, busy) {
+// The answers of one or two models, beside one another; `tab` is what of them is shown. `untrained` names a task of which
+// no run is there.
+export function resultSheet(results, tab, dark, busy, untrained) {
+  if (!results.length && untrained && !busy) return quiet(`No run was trained for this task yet. Train one: %llm_task ${untrained} --train`);
   if (!results.length) return quiet(busy ? "" : tab === "answer" ? "Choose an example or write a text, then Run." : "Run first: then this shows which tokens moved the answer.");
   return el("div", { class: "nbllm-play-sides" }, ...results.map((result) => {
     const about = [result.name, result.step ? `step ${Number(result.step).toLocaleString("en-US")}` : "", result.seconds ? `${result.seconds.toFixed(2)} s` : ""].filter(Boolean).join(", ");

@@ -137,7 +137,7 @@ function render(context) {
       if (file.parentNode === body) [...body.children].slice(2).forEach((child) => child.remove());
       else body.replaceChildren(file, meter);
       body.append(sheet);
-    } else body.replaceChildren(resultSheet(model.get("results"), view.tab, dark, model.get("busy")));
+    } else body.replaceChildren(resultSheet(model.get("results"), view.tab, dark, model.get("busy"), model.get("models").length ? "" : task().name));
   }
   function told() {
     const busy = model.get("busy"), { done = 0, of = 0, left = 0 } = model.get("progress");
@@ -155,7 +155,7 @@ function render(context) {
   listen("task", turned);
   listen(["models", "model", "other"], () => { first.draw(); second.draw(); });
   listen("texts", fill);
-  listen(["results", "evaluation", "busy"], draw);
+  listen(["results", "evaluation", "busy", "models"], draw);
   listen(["busy", "fault", "progress"], told);
   listen("cell", () => say(code, model.get("cell")));
   listen("path", () => { if (document.activeElement !== path) path.value = model.get("path"); });
