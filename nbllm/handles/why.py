@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -99,8 +100,13 @@ def _course(facts: Facts) -> list[str]:
     findings = _findings(facts)
     said = [line for line in facts.status.advice.split(" | ") if line] if facts.status.state != "lost" else []
     lines += findings
-    lines += [line for line in said if not any(finding.startswith(line) for finding in findings)]
+    told = [_without_numbers(finding) for finding in findings]  # a run that trains has newer ones in its curves
+    lines += [line for line in said if not any(each.startswith(_without_numbers(line)) for each in told)]
     return lines
+
+
+def _without_numbers(line: str) -> str:
+    return re.sub(r"[\d.,e-]*\d", "#", line)
 
 
 def _findings(facts: Facts) -> list[str]:

@@ -20,6 +20,7 @@ from nbllm.training.history import History, smoothed
 
 _SMOOTH = 0.95
 _SETTLED = 20  # steps before the loss is judged
+_STILL = 0.05  # of a train loss: a fall that the draw of the batches alone may be
 _REMEDY = "Resume with a third of the learning rate, run.resume(lr=...), or train anew with a longer train.warmup."
 _COLLAPSED = 0.1  # nats a sentence: less says nothing of the sentence
 
@@ -164,7 +165,17 @@ def lr_too_low(history: History) -> str:
     fall, later = first - end, middle - end
     # What any text gives away at once, how often each token stands in it, no table of labels does: less tells there.
     little = 0.3 if "bits_per_byte" in history.measures else 0.05
-    if fall > little * abs(first) or min(fall, begin - end) <= 0:
+    if fall > little * abs(first):
+        return ""
+    held = history.held[history.held_steps <= history.steps[peak[-1]]]
+    # The held-out text is the same each time: what falls a little at every measurement, and little in all, crawls.
+    crawls = len(held) >= 4 and (np.diff(held) < 0).all() and held[0] - held[-1] < 0.01 * abs(held[0])
+    if crawls and "bits_per_byte" in history.measures and fall < _STILL * abs(first):
+        return (
+            f"learning rate {_rate(history)} looks too low, or there is nothing to learn: the held-out loss has fallen "
+            f"only from {held[0]:.4g} to {held[-1]:.4g} in {history.steps[peak[-1]]:,} steps. {_try_more(history)}"
+        )
+    if min(fall, begin - end) <= 0:
         return ""
     noise = float(np.std(history.losses[peak] - smooth[peak])) / max(5, len(smooth) // 20) ** 0.5
     slowing = later < max(0.35 * (begin - end), 2 * noise) or begin - end < 0.01 * abs(first)

@@ -65,6 +65,15 @@ def test_a_learning_rate_a_thousand_times_too_low(kind: str) -> None:
     assert set(said(run, 160)) == {"lr too low"}
 
 
+def test_a_held_out_loss_that_stands_still_tells_a_low_rate_where_batches_differ_much() -> None:
+    losses = 4.55 + 0.1 * np.sin(np.arange(100) / 5)
+    held, told = [4.404, 4.402, 4.4, 4.398, 4.396], {"measures": {"bits_per_byte": np.ones(5)}}
+    (finding,) = diagnose(history(losses, held, every=20, **told))
+    assert finding.kind == "lr too low"
+    assert "held-out loss has fallen only from 4.404 to 4.396 in 100 steps. Try 0.01, or look" in str(finding)
+    assert "lr too low" not in {each.kind for each in diagnose(history(losses, held, every=20, fresh=False, **told))}
+
+
 def test_ten_kilobytes_are_learned_by_heart() -> None:
     text = {"data.limit_mb": 0.01, "data.held_out": 0.2}
     run = nbllm.train("heart", model="transformer", **{**SMALL, **text, "width": 128})
