@@ -123,9 +123,8 @@ class ObjectiveConfig(Section):
 
     kind: str = Field(
         "clm",
-        description="what is learned: clm the next token, mlm hidden tokens, span hidden pieces, nsp whether a "
-        "sentence follows, seq2seq a text from a text, classification a label, tagging a tag a token, answer-span "
-        "where an answer stands, prefix-lm, elbo (vae), or your own",
+        description="what is learned: clm the next token, mlm hidden tokens, seq2seq an answer, classification a "
+        "label, or your own",
     )
     labels: Words | None = Field(None, description="classification: the labels in order; found in the data else")
     answer: Literal["softmax", "sigmoid"] = Field(
