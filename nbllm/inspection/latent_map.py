@@ -150,8 +150,11 @@ def _plane(means_NZ: np.ndarray, method: str, seed: int) -> tuple[np.ndarray, tu
         return np.column_stack((means_NZ[:, 0], np.zeros(len(means_NZ)))), (1.0, 0.0)
     if method == "umap":
         umap = require("umap", "umap")
-        neighbours = min(15, len(means_NZ) - 1)
-        return np.asarray(umap.UMAP(n_neighbors=neighbours, random_state=seed).fit_transform(means_NZ), float), None
+        count = len(means_NZ)
+        # Of a handful of points it can find no eigenvectors to begin with.
+        start = "spectral" if count > 4 else "random"
+        made = umap.UMAP(n_neighbors=min(15, count - 1), init=start, random_state=seed, n_jobs=1)
+        return np.asarray(made.fit_transform(means_NZ), float), None
     if method == "tsne":
         from sklearn.manifold import TSNE
 
