@@ -228,7 +228,8 @@ def find_run(name: str | Path, root: Path | None = None) -> RunFolder:
         folder = RunFolder(Path(text).absolute())
     if not folder.exists():
         known = [run.name for run in list_runs(root)]
-        raise RunError(f"There is no run '{name}'.", did_you_mean(name, known) or f"No run is in {root} yet.")
+        there = "%llm_runs lists those that are there." if known else f"No run is in {root} yet."
+        raise RunError(f"There is no run '{name}'.", did_you_mean(name, known) or there)
     return folder
 
 

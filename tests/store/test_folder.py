@@ -105,6 +105,10 @@ def test_finding_runs(tmp_path: Path) -> None:
     assert find_run(tmp_path / "second", tmp_path / "elsewhere").name == "second"
     with pytest.raises(RunError, match="Did you mean 'shakespeare'"):
         find_run("shakespear", tmp_path)
+    for number in range(30):
+        make(tmp_path, f"word-{number}")
+    with pytest.raises(RunError, match=r"no run 'poem'\. %llm_runs lists"):
+        find_run("poem", tmp_path)
     assert free_name("second", tmp_path) == "second-1"
 
 
