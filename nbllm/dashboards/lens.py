@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Lens(Shown):
     """What `lens` gives: shown by the last line of a cell, or by `show`.
 
-    .branches   the branches as they are: .table(), .frame()
+    .branches   the branches as they are: .table(), .to_frame()
     .branch(place, token)   writes another one, without the page
     """
 
@@ -52,9 +52,9 @@ class Lens(Shown):
             self._widget._tell()
         return self.branches.text(self.branches.all[-1])
 
-    def frame(self) -> pd.DataFrame:
+    def to_frame(self) -> pd.DataFrame:
         """A row a branch and token: branch, place, token, probability, rank, bits, and the likeliest beside it."""
-        return self.branches.frame()
+        return self.branches.to_frame()
 
     def table(self) -> pd.DataFrame:
         """A row a branch: where it parts, how many tokens and bits it has of its own, and its text."""

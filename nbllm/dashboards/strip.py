@@ -35,7 +35,7 @@ def strip(predictions: Any) -> str:
         tokens.insert(0, f'<span style="opacity:.6">{escape(in_text(predictions.given))}</span>')
     bits = float(predictions.surprise.mean())
     said = f"{count:,} tokens, {bits:.2f} bits a token, {predictions.bits_per_byte:.3f} bits per byte"
-    cut = f"; the first {MOST} are shown, .frame() has all" if count > MOST else ""
+    cut = f"; the first {MOST} are shown, .to_frame() has all" if count > MOST else ""
     scale = "".join(
         f'<span style="display:inline-block;width:16px;height:.8em;background:{shade(step / 8)}"></span>'
         for step in range(9)

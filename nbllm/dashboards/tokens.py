@@ -24,7 +24,7 @@ def page(cuts: Any) -> str:
     """A strip a tokenizer, and the tables."""
     strips = "".join(_strip(cut) for cut in cuts.cuts)
     found = table(compared(cuts), "The same text by each tokenizer", across=True)
-    tokens = cuts.frame().iloc[:_ROWS]
+    tokens = cuts.to_frame().iloc[:_ROWS]
     rows = tokens.assign(token=tokens.token.map(visible), stands_for=tokens.stands_for.map(visible)).set_index(
         "tokenizer"
     )

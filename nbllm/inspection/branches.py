@@ -182,7 +182,7 @@ class Branches:
         columns = ["branch", "from", "place", "token", "tokens", "bits", "bits_per_token", "text"]
         return pd.DataFrame(rows, columns=columns).astype({"from": "Int64", "place": "Int64"}).set_index("branch")
 
-    def frame(self) -> pd.DataFrame:
+    def to_frame(self) -> pd.DataFrame:
         """A row a branch and token: branch, place, token, probability, rank, bits, and the likeliest beside it: best_1,
         p_1, best_2, p_2, best_3, p_3."""
         import pandas as pd

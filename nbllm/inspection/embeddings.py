@@ -247,12 +247,12 @@ class Embeddings:
             return words.index(token)
         near = did_you_mean(token, words)
         longest = max((words[i] for i in self._mapped(None, MOST)), key=len, default="")
-        advice = near or f"Give one of its own tokens, as '{longest}'; .frame() has all."
+        advice = near or f"Give one of its own tokens, as '{longest}'; .to_frame() has all."
         if len(cut) > 1:
             raise ModelError(f"'{token}' is {len(cut)} tokens here.", advice)
         raise ModelError(f"'{token}' is no token here.", advice)
 
-    def frame(self) -> pd.DataFrame:
+    def to_frame(self) -> pd.DataFrame:
         """A row a token, by its number: token, and the parts of its vector as d0, d1, ..."""
         import pandas as pd
 

@@ -65,7 +65,7 @@ class Influence:
         total = np.abs(self.values).sum(1, keepdims=True)
         return np.divide(self.values, total, out=np.zeros_like(self.values), where=total > 0)
 
-    def frame(self) -> pd.DataFrame:
+    def to_frame(self) -> pd.DataFrame:
         """One row a pair with influence: output, input, output_token, input_token, bits, share."""
         import pandas as pd
 

@@ -84,7 +84,7 @@ class Predictions:
         choices, shares = self.lens.choices[-1, place], self.lens.probabilities[-1, place]
         return [(str(token), float(share)) for token, share in zip(choices, shares, strict=True)]
 
-    def frame(self) -> pd.DataFrame:
+    def to_frame(self) -> pd.DataFrame:
         """One row a token: position, token, probability, rank, surprise in bits, and the likeliest tokens beside it as
         best_1, p_1, best_2, p_2, ..."""
         import pandas as pd

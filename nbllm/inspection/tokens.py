@@ -61,7 +61,7 @@ class Cuts:
         ]  # fmt: skip
         return pd.DataFrame(rows, index=pd.Index([cut.name for cut in self.cuts], name="tokenizer"))
 
-    def frame(self) -> pd.DataFrame:
+    def to_frame(self) -> pd.DataFrame:
         """A row a tokenizer and token: tokenizer, position, id, token, stands_for, bytes."""
         import pandas as pd
 

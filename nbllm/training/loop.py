@@ -173,7 +173,7 @@ def train(training: Training, control: Control) -> Iterator[Event]:
             if config.patience and progress.patience_used >= config.patience:
                 reason = "patience"
                 break
-        yield from _look(training, progress.step)
+        yield from _look(training, progress.step, last)
         clock.tick()
         if save and not last:
             yield SaveCheckpoint(progress.step, "schedule")
@@ -215,10 +215,11 @@ def _evaluate(training: Training, clock: _Clock) -> Evaluation:
     return Evaluation(progress.step, loss, metrics, progress.seconds)
 
 
-def _look(training: Training, step: int) -> Iterator[Event]:
-    """Samples and maps that are due at this step, drawn in evaluation mode with generators of their own."""
+def _look(training: Training, step: int, last: bool = False) -> Iterator[Event]:
+    """Samples and maps that are due at this step, drawn in evaluation mode with generators of their own. Maps are kept
+    of the last step too: they are of the model that is then looked at."""
     sample = training.sampler and training.sample_every and step % training.sample_every == 0 and step > 0
-    probe = training.probe and training.probe_every and step % training.probe_every == 0
+    probe = training.probe and training.probe_every and (last or step % training.probe_every == 0)
     if not (sample or probe):
         return
     training.module.eval()

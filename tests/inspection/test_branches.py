@@ -117,7 +117,7 @@ def test_tables_settings_and_removal() -> None:
     assert table["from"].tolist()[1:] == [0, 1, 0]
     assert table["place"].tolist()[1:] == [5, 6, 4]
     assert table.loc[2, "bits"] == pytest.approx(sum(token.bits or 0 for token in found.all[2].own))
-    frame = found.frame()
+    frame = found.to_frame()
     assert len(frame[frame.branch == 2]) == len(found.tokens(found.all[2]))
     assert frame.best_1.iloc[5] == alternatives(found.all[0].own[5])[0][0]
     found.remove(1)

@@ -235,7 +235,7 @@ def test_a_label_a_pair_and_frames() -> None:
     one = look(each, "abba", pair="cab", target="y")
     np.testing.assert_allclose(one.values, found.values[1:2], rtol=1e-6)
     assert (one.outputs, one.target) == (["y"], "")
-    frame = found.frame()
+    frame = found.to_frame()
     assert len(frame) == (found.values != 0).sum()
     row = frame[(frame.output == 2) & (frame.input == 3)].iloc[0]
     assert (row.output_token, row.input_token, row.bits) == ("z", "b", found.values[2, 3])

@@ -123,7 +123,7 @@ def test_the_lens_reads_each_block_and_ends_in_the_models_own_answer(case: str) 
 
 def test_frames() -> None:
     found = ask("clm gru", layers=True, top=3)
-    frame, lens = found.frame(), found.lens_frame()
+    frame, lens = found.to_frame(), found.lens_frame()
     assert len(frame) == len(TEXT)
     assert frame.loc[3, "best_1"] == found.alternatives[3][0][0]
     assert frame.loc[3, "p_3"] == found.alternatives[3][2][1]
@@ -214,7 +214,7 @@ def test_without_an_end_the_first_token_is_only_read() -> None:
     object.__setattr__(task, "tokenizer", bare)
     found = predictions(each.module, each.objective, "好abba")
     assert (found.given, found.tokens) == ("好", list("abba"))
-    assert found.frame().position.tolist() == [1, 2, 3, 4]
+    assert found.to_frame().position.tolist() == [1, 2, 3, 4]
     assert found.size == 4
     assert found.bits_per_byte == pytest.approx(score(each.module, bare, "好abba", context=CONTEXT), rel=1e-6)
     with pytest.raises(ModelError, match="two tokens"):

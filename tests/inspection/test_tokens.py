@@ -33,7 +33,7 @@ def test_all_kinds_side_by_side() -> None:
     assert table.loc["char", "characters_per_token"] == 1
     assert table.loc["bpe", "bytes_per_token"] == pytest.approx(len(TEXT.encode()) / len(bpe.ids))
     assert table.loc["bpe", "about"] == "learned on python-docs"
-    frame = found.frame()
+    frame = found.to_frame()
     assert len(frame) == sum(len(cut.ids) for cut in found.cuts)
     assert frame[frame.tokenizer == "byte"]["id"].tolist() == list(TEXT.encode())
     page = found._repr_html_()

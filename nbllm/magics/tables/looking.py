@@ -52,7 +52,7 @@ TABLE: tuple[Command, ...] = (
             STEP,
         ),
         cell="the text",
-        notes="RUN is a run's name, or last. It gives back .frame(), .alternatives, .bits_per_byte and .figure().",
+        notes="RUN is a run's name, or last. It gives back .to_frame(), .alternatives, .bits_per_byte and .figure().",
     ),
     Command(
         "lens",
@@ -73,7 +73,7 @@ TABLE: tuple[Command, ...] = (
             STEP,
         ),
         cell="the prompt",
-        notes="RUN is a run's name, or last. It gives back .branch(PLACE, TOKEN), .table() and .frame().",
+        notes="RUN is a run's name, or last. It gives back .branch(PLACE, TOKEN), .table() and .to_frame().",
     ),
     Command(
         "tokens",
@@ -89,7 +89,7 @@ TABLE: tuple[Command, ...] = (
             Flag("--corpus", "NAME...", "built-in corpora that kinds learn on here [python-docs zh-phrases]"),
         ),
         cell="the text",
-        notes="It gives back .table and .frame().",
+        notes="It gives back .table and .to_frame().",
     ),
     Command(
         "embeddings",
@@ -139,7 +139,7 @@ TABLE: tuple[Command, ...] = (
             STEP,
         ),
         cell="the text",
-        notes="RUN is a run's name, or last. It gives back .values (bits), .frame(), .strongest() and .figure().",
+        notes="RUN is a run's name, or last. It gives back .values (bits), .to_frame(), .strongest() and .figure().",
     ),
     Command(
         "gates",
