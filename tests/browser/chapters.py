@@ -163,7 +163,7 @@ def tasks(lab: Notebooks, camera: Camera) -> None:
     """A task is trained, asked and scored; a chat."""
     cells = [LOAD, told("%llm_task sentiment --train"), told('%llm_task sentiment "Although')]
     cells += ["%llm_playground sentiment", "%llm_chat shakespeare --max-tokens 60", "%llm_task sentiment --leaderboard"]
-    cells += [told('nbllm.tasks.get("sentiment").evaluate')]
+    cells += ["import nbllm\n\n" + told('nbllm.tasks.get("sentiment").evaluate')]
     with lab.notebook("tasks", cells) as page:
         for cell, name in enumerate(("", "task trains", "task answers", "", "", "leaderboard", "scores")):
             lab.run_cell(cell)
