@@ -53,8 +53,13 @@ def runaway(progress: Any, loss: float) -> None:
     if step <= 5:
         progress.first_loss = loss if step == 1 else min(loss, progress.first_loss)
     progress.smooth_loss = loss if step == 1 else _SMOOTH * progress.smooth_loss + (1 - _SMOOTH) * loss
-    if step > _SETTLED and progress.smooth_loss > 2 * progress.first_loss + 3:
+    if step > _SETTLED and spoiled(progress, progress.smooth_loss):
         raise Diverged.ran_away(step, progress.smooth_loss, progress.first_loss)
+
+
+def spoiled(progress: Any, loss: float) -> bool:
+    """Whether such a loss tells of weights that are not worth a checkpoint."""
+    return loss > 2 * progress.first_loss + 3
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from nbllm.config import TrainConfig
 from nbllm.objectives.base import Batch
 from nbllm.objectives.evaluate import evaluate
 from nbllm.training.checkpoint import set_generator_states
-from nbllm.training.diagnosis import runaway
+from nbllm.training.diagnosis import runaway, spoiled
 from nbllm.training.events import (
     Applied,
     Ended,
@@ -175,7 +175,7 @@ def train(training: Training, control: Control) -> Iterator[Event]:
                 break
         yield from _look(training, progress.step, last)
         clock.tick()
-        if save and not last:
+        if save and not last and not spoiled(progress, loss):  # the last good one stays the last
             yield SaveCheckpoint(progress.step, "schedule")
             clock.tick()
     yield SaveCheckpoint(progress.step, reason)

@@ -190,13 +190,15 @@ def test_no_number_ends_it_before_the_weights_are_touched() -> None:
 
 @pytest.mark.parametrize("start", [2, 40])
 def test_a_runaway_loss_ends_it(start: int) -> None:
-    training = training_of(steps=300)
+    training = training_of(steps=300, checkpoint_every=2)
     original = training.objective.loss
     training.objective.loss = lambda m, b, s: (original(m, b, s)[0] * (1 if s < start else 20), {})
     seen: list[Event] = []
     with pytest.raises(Diverged, match=r"ran away: \d.* at the start; .* learning rate"):
         collect(train(training, Commands()), seen)
     assert start < max(losses(seen)) < max(22, start + 20)
+    saved = [event.step for event in seen if isinstance(event, SaveCheckpoint)]
+    assert saved[-1] == start, "what came after is not worth a checkpoint"
 
 
 class Greedy(Small):
