@@ -33,7 +33,7 @@ check: .venv/.test ## lint, format, types and layers alone
 	@$(BIN)/lint-imports
 
 test: chromium check ## everything: checks, tests, notebooks and browser tests (ARGS="-k loop" for some)
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder $(ARGS)
 
 walk: chromium .venv/.test ## walk a newcomer's hour in a browser, a picture a step, into output/walk (ARGS="FOLDER CHAPTER")
 	@$(BIN)/python -m tests.browser.walk $(ARGS)

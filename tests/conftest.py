@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -58,26 +59,27 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Quick tests first, then the notebooks, then the browser: a plain fault shows in the first minute.
-
-    Of several processes (pytest-xdist) one takes all browser tests and begins with them, as they are long; the others
-    take a file, or a notebook, at a time, so that what its tests share is made once.
-    """
+    """Quick tests first, then the notebooks, then the browser: a plain fault shows in the first minute. Of several
+    processes one begins with the browser, as its tests are long."""
     parallel = "PYTEST_XDIST_WORKER" in os.environ
     ranks = {"browser": -1 if parallel else 2, "notebooks": 1}
     items.sort(key=lambda item: next((rank for kind, rank in ranks.items() if kind in item.keywords), 0))
-    if parallel:
-        for item in items:
-            item.add_marker(pytest.mark.xdist_group(_together(item)))
 
 
-def _together(item: pytest.Item) -> str:
-    """The name of the tests that one process takes."""
-    if "browser" in item.keywords:
-        return "browser"
-    if "notebooks" in item.keywords and (call := getattr(item, "callspec", None)):
-        return f"{item.path.name} {call.id}"
-    return str(item.path)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Of several processes (pytest-xdist) one takes all browser tests; the others take a file, or a notebook, at a
+    time, so that what its tests share is made once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, test = nodeid.partition("::")
+            if file.startswith("tests/browser/"):
+                return "browser"
+            return f"{file} {test.partition('[')[2]}" if file.endswith("test_notebooks.py") else file
+
+    return Together(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -44,8 +44,7 @@ export function cursor(graph, signal, told = values) {
     if (!trace || (isMap(trace) ? trace.z[at.row]?.[at.column] : trace.x[at.column]) === undefined) { at = null; return; } // another chart by now
     const where = isMap(trace) ? { xval: middle(trace.x, at.column, length(trace)), yval: middle(trace.y, at.row, trace.z.length) } : { pointNumber: at.column };
     globalThis.Plotly.Fx.hover(graph, [{ curveNumber: at.curve, ...where }], [(trace.xaxis ?? "x") + (trace.yaxis ?? "y")]);
-    clearTimeout(later);
-    later = setTimeout(() => at && say(spoken, told(graph, at) || "nothing here"), DRAWN);
+    later ||= setTimeout(() => { later = 0; if (at) say(spoken, told(graph, at) || "nothing here"); }, DRAWN);
   }
 
   graph.addEventListener("keydown", (event) => {
@@ -63,7 +62,7 @@ export function cursor(graph, signal, told = values) {
     event.preventDefault();
     event.stopPropagation();
   }, { signal });
-  const leave = () => { at = null; clearTimeout(later); say(spoken, ""); globalThis.Plotly?.Fx?.unhover(graph); };
+  const leave = () => { at = null; say(spoken, ""); globalThis.Plotly?.Fx?.unhover(graph); };
   graph.addEventListener("blur", () => at && leave(), { signal });
   return { again: show };
 }

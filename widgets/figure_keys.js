@@ -6,7 +6,8 @@ const output = script.closest(".jp-OutputArea, .output, .cell-output") ?? script
 const until = Date.now() + 30000; // Plotly's own 5 MB come first
 // The pressed one of a figure's buttons is nearly white by Plotly, in every theme, and cannot be set in the figure.
 const STYLE = `.jp-RenderedPlotly .updatemenu-item-text { fill: var(--jp-ui-font-color1) !important; }
-.jp-RenderedPlotly .updatemenu-item-rect[style*="244, 250, 255"] { fill: var(--jp-layout-color3) !important; }`;
+.jp-RenderedPlotly .updatemenu-item-rect[style*="244, 250, 255"] { fill: var(--jp-layout-color3) !important; }
+body[data-jp-theme-light="false"] .nbllm-on-white { filter: invert(0.93) hue-rotate(180deg); }`;
 
 // What Plotly's label says, a line after the other.
 function label(graph) {
@@ -30,6 +31,8 @@ function attach() {
   // Plotly reads its height off the page when it draws anew: while a theme is changed that is none, and it would stay so.
   graph.style.minHeight = `${graph._fullLayout.height}px`;
   graph.setAttribute("aria-label", `${script.dataset.of}. Arrow keys go from value to value, Page keys from part to part`);
+  // A figure on white is made dark in a dark theme: light and dark change places, and colours stay what they are.
+  if (/^(#fff(fff)?|white|rgb\(255, 255, 255\))$/.test(graph._fullLayout.paper_bgcolor)) graph.classList.add("nbllm-on-white");
   cursor(graph, undefined, label);
 }
 

@@ -14,7 +14,7 @@ from nbllm.magics.applied import Done
 from tests.magics.shell import run_cell
 from tests.tasks.test_sentiment import ROWS
 
-QUICK = "--model cnn --size tiny --steps 60 --batch-size 16 --runner inline --text-column review --label-column stars"
+QUICK = "--model cnn --size tiny --steps 200 --batch-size 16 --runner inline --text-column review --label-column stars"
 
 
 @pytest.fixture

@@ -123,10 +123,13 @@ class ForeignEncoder(Foreign, FillsMasks):
 class ForeignClassifier(ReadsWhole, GivesLabels):
     """A classifier: logits_BL. Decoders find the last token by its not being the padding."""
 
-    def framed(self, tokens_BT: torch.Tensor, real_BT: torch.Tensor | None, segments_BT: Any) -> dict[str, Any]:
+    def forward(
+        self, tokens_BT: torch.Tensor, real_BT: torch.Tensor | None = None, segments_BT: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """The logits of the labels."""
         if real_BT is not None and self.model.config.pad_token_id is not None:
             tokens_BT = tokens_BT.masked_fill(~real_BT, self.model.config.pad_token_id)
-        return super().framed(tokens_BT, real_BT, segments_BT)
+        return super().forward(tokens_BT, real_BT, segments_BT)
 
 
 class ForeignTagger(ReadsWhole, MarksTokens):
