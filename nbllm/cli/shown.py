@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from nbllm.errors import RunError
@@ -33,7 +37,7 @@ def follow(run: Any, afterwards: str = "") -> int:
     folder = RunFolder(run.folder)
     live = sys.stdout.isatty()
     shown, state, told = 0, "", 0.0
-    try:
+    with _interrupts() as asked:
         while True:
             now = folder.status().state
             line = progress_line(folder)
@@ -46,15 +50,25 @@ def follow(run: Any, afterwards: str = "") -> int:
             state = now
             if state not in LIVE:
                 break
-            time.sleep(_POLL)
-    except KeyboardInterrupt:
-        print(f"\n{run.name} goes on. Watch it: nbllm attach {run.name}; stop it: nbllm stop {run.name}")
-        return 0
+            if asked.wait(_POLL):
+                print(f"\n{run.name} goes on. Watch it: nbllm attach {run.name}; stop it: nbllm stop {run.name}")
+                return 0
     print(end="\n" if live else "")
     if state in ("failed", "lost"):
         raise RunError(f"Run '{run.name}' {state}: {run.error}")
     print(afterwards or f'Write with it: nbllm generate {run.name} "PROMPT"')
     return 0
+
+
+@contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """What Ctrl-C sets: an exception could come up where it is not passed on, in a callback of the interpreter."""
+    asked = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: asked.set())
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def follow_all(series: Any) -> int:
