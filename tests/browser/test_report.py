@@ -17,6 +17,7 @@ from nbllm.inspection.maps import AttentionMaps
 from nbllm.store.files import write_json
 from nbllm.store.folder import RunFolder
 from tests.browser.harness import FLAGS, SCREENSHOTS
+from tests.browser.notebooks import until
 from tests.browser.test_looking import HOSTILE
 from tests.dashboards.test_report import written
 from tests.inspection.test_finding import finding
@@ -63,7 +64,7 @@ def opened(
     page.on("request", lambda request: None if request.url.startswith(("file:", "data:")) else said.append(request.url))
     page.goto(path.as_uri())
     if script:
-        page.wait_for_function(drawn)
+        until(lambda: page.evaluate(drawn), "the page is drawn")  # wait_for_function breaks the page's policy
     return page, said
 
 
